@@ -1,0 +1,232 @@
+"""The search space: which widths each layer may have, the variables they make, and sampling."""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import numba
+import numpy as np
+
+from models.mobilenet_v1 import BASE_WIDTHS, IMAGE_CHANNELS, STRIDES, layer_types, scaled_widths
+from utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """All configurations of a MobileNet-v1 whose widths are multiples of the base widths.
+
+    Choices of a layer: unique(8 * max(1, round(base * m / 8))) for m in
+    linspace(min_width, max_width, levels). The latency of a configuration is a sum of variables
+    (layer type, in_channels, out_channels), one per layer and one for the classifier.
+    """
+
+    input_size: int = 224
+    classes: int = 1000
+    min_width: float = 0.2
+    max_width: float = 1.5
+    levels: int = 14
+    base_widths: tuple[int, ...] = BASE_WIDTHS
+    strides: tuple[int, ...] = STRIDES
+
+    def __post_init__(self):
+        if self.input_size < 1:
+            raise UserError(f"input size {self.input_size} must be at least 1")
+        if self.classes < 2:
+            raise UserError(f"{self.classes} classes: a classifier needs at least 2")
+        if not 0 < self.min_width <= self.max_width:
+            raise UserError(
+                f"width multipliers must satisfy 0 < minimum <= maximum, "
+                f"got {self.min_width} and {self.max_width}"
+            )
+        if self.levels < 1:
+            raise UserError(f"{self.levels} levels of width: at least 1 is needed")
+        if len(self.base_widths) != len(self.strides) or len(self.strides) < 2:
+            raise ValueError("base_widths and strides must have the same length, at least 2")
+
+    @cached_property
+    def choices(self):
+        """The widths that each layer may have: per layer an increasing tuple of ints."""
+        multipliers = np.linspace(self.min_width, self.max_width, self.levels)
+        scaled = [scaled_widths(multiplier, self.base_widths) for multiplier in multipliers]
+        return tuple(tuple(sorted(set(widths))) for widths in zip(*scaled, strict=True))
+
+    @cached_property
+    def layer_types(self):
+        """One LayerType per layer and, last, the classifier's."""
+        return layer_types(self.input_size, self.strides)
+
+    @cached_property
+    def sizes(self):
+        """The number of choices of each layer, an int64 array."""
+        return np.array([len(widths) for widths in self.choices])
+
+    @cached_property
+    def size(self):
+        """The number of configurations, an exact int."""
+        return int(np.prod(self.sizes.astype(object)))
+
+    @property
+    def largest(self):
+        """The configuration of greatest widths."""
+        return tuple(widths[-1] for widths in self.choices)
+
+    @property
+    def smallest(self):
+        """The configuration of least widths."""
+        return tuple(widths[0] for widths in self.choices)
+
+    @cached_property
+    def variables(self):
+        """The distinct variables, in order of first appearance along the network."""
+        return self._variables_and_blocks[0]
+
+    @cached_property
+    def blocks(self):
+        """Per layer and for the classifier, where its variables stand in `variables`.
+
+        blocks[l] is an int64 array of shape (choices of layer l-1, choices of layer l); the
+        first has one row (the image), the last one column (the classes).
+        """
+        return self._variables_and_blocks[1]
+
+    @cached_property
+    def _variables_and_blocks(self):
+        channels = [(IMAGE_CHANNELS,), *self.choices, (self.classes,)]
+        index = {}
+        blocks = []
+        for layer, layer_type in enumerate(self.layer_types):
+            inputs, outputs = channels[layer], channels[layer + 1]
+            block = np.empty((len(inputs), len(outputs)), dtype=np.int64)
+            for row, in_channels in enumerate(inputs):
+                for column, out_channels in enumerate(outputs):
+                    variable = layer_type.with_channels(in_channels, out_channels)
+                    block[row, column] = index.setdefault(variable, len(index))
+            blocks.append(block)
+        return tuple(index), tuple(blocks)
+
+    def states(self, configuration):
+        """Return the position of each width among its layer's choices, an int64 array.
+
+        Raises UserError that names the layer if the length or a width does not fit.
+        """
+        if len(configuration) != len(self.choices):
+            raise UserError(
+                f"configuration has {len(configuration)} widths, "
+                f"the search space has {len(self.choices)} layers"
+            )
+        states = np.empty(len(self.choices), dtype=np.int64)
+        for layer, (width, widths) in enumerate(zip(configuration, self.choices, strict=True)):
+            try:
+                states[layer] = widths.index(width)
+            except ValueError:
+                raise UserError(
+                    f"width {width} is not in layer {layer + 1}: "
+                    f"choose from {', '.join(map(str, widths))}"
+                ) from None
+        return states
+
+    def configuration(self, states):
+        """Return the widths at the given positions, a tuple of ints."""
+        return tuple(widths[state] for widths, state in zip(self.choices, states, strict=True))
+
+    def path(self, configuration):
+        """Return the variables that a configuration uses, as int64 indices, one per block."""
+        return self.paths(self.states(configuration)[None])[0]
+
+    def paths(self, states):
+        """Return the variable indices, shape (n, layers + 1), of states of shape (n, layers)."""
+        ends = np.zeros((len(states), 1), dtype=np.int64)
+        nodes = np.hstack([ends, states, ends])
+        columns = [block[nodes[:, i], nodes[:, i + 1]] for i, block in enumerate(self.blocks)]
+        return np.stack(columns, axis=1)
+
+    def uniform_multipliers(self):
+        """Return the configurations of one multiplier for all layers, by increasing width."""
+        multipliers = np.linspace(self.min_width, self.max_width, self.levels)
+        scaled = [scaled_widths(multiplier, self.base_widths) for multiplier in multipliers]
+        return list(dict.fromkeys(scaled))
+
+    def draw_uniform(self, rng):
+        """Return one configuration, every width of a layer equally likely."""
+        return self.configuration(rng.integers(self.sizes))
+
+    def as_dict(self):
+        """Return the fields that a file's metadata states (base widths and strides if unusual)."""
+        fields = asdict(self)
+        for name, usual in (("base_widths", BASE_WIDTHS), ("strides", STRIDES)):
+            if fields[name] == usual:
+                del fields[name]
+            else:
+                fields[name] = list(fields[name])
+        return fields
+
+    @classmethod
+    def from_dict(cls, fields):
+        """Return the space that as_dict described; raises UserError for unknown fields."""
+        unknown = set(fields) - set(cls.__dataclass_fields__)
+        if unknown:
+            raise UserError(f"search space has the unknown field {sorted(unknown)[0]!r}")
+        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        return cls(**fields)
+
+
+class BiasedSampler:
+    """Draws configurations that hold as many of the least-seen variables as possible.
+
+    Each draw is a path through the layers on which the number of variables seen least often so
+    far is greatest (max-sum); among all such paths one is drawn uniformly. Without random ties the
+    first choice, the smallest width, would be drawn far too often.
+    """
+
+    def __init__(self, space, configurations=()):
+        """Start from the configurations that were drawn before, if any."""
+        self.space = space
+        self.counts = np.zeros(len(space.variables), dtype=np.int64)
+        most = max(max(block.shape) for block in space.blocks)
+        self._blocks = np.zeros((len(space.blocks), most, most), dtype=np.int64)
+        for padded, block in zip(self._blocks, space.blocks, strict=True):
+            padded[: block.shape[0], : block.shape[1]] = block
+        self._sizes = np.array([1, *space.sizes, 1])
+        for configuration in configurations:
+            np.add.at(self.counts, space.path(configuration), 1)
+
+    def draw(self, rng):
+        """Return one configuration and count its variables."""
+        uniforms = rng.random(len(self._sizes))
+        states = _most_least_seen(self._blocks, self._sizes, self.counts, uniforms)
+        return self.space.configuration(states)
+
+
+@numba.njit(cache=True)
+def _most_least_seen(blocks, sizes, counts, uniforms):
+    """Draw uniformly among the paths with most least-seen variables; counts its variables.
+
+    Backward recursion: best[i, s] is the greatest number on a path from state s of node i to the
+    end, ways[i, s] the number of paths that reach it. Forward, each step is drawn by its ways.
+    """
+    nodes, most = len(sizes), blocks.shape[1]
+    least = counts.min()
+    best = np.zeros((nodes, most))
+    ways = np.ones((nodes, most))
+    for i in range(nodes - 2, -1, -1):
+        for s in range(sizes[i]):
+            top, number = -1.0, 0.0
+            for t in range(sizes[i + 1]):
+                value = best[i + 1, t] + (counts[blocks[i, s, t]] == least)
+                if value > top:
+                    top, number = value, 0.0
+                if value == top:
+                    number += ways[i + 1, t]
+            best[i, s], ways[i, s] = top, number
+    states = np.zeros(nodes, dtype=np.int64)
+    for i in range(nodes - 1):
+        s = states[i]
+        left = uniforms[i] * ways[i, s]
+        for t in range(sizes[i + 1]):
+            if best[i + 1, t] + (counts[blocks[i, s, t]] == least) == best[i, s]:
+                states[i + 1] = t
+                left -= ways[i + 1, t]
+                if left < 0:
+                    break
+    for i in range(nodes - 1):
+        counts[blocks[i, states[i], states[i + 1]]] += 1
+    return states[1:-1]
