@@ -1,0 +1,87 @@
+"""What each width costs in loss: sliding windows per (layer, width), the unary potentials."""
+
+import numba
+import numpy as np
+
+
+class WidthLosses:
+    """Keeps, for every width of every layer, the last values of the images that had that width.
+
+    A value is an image's contribution to the unary potential, -(L(c) - L(max)) / layers, with L
+    the hard cross entropy of the image under its random configuration c and at maximum width.
+    The mean over the window estimates psi_l(w).
+    Source: OWS (Berman et al. 2020) with the sliding window of the authors' README.
+    """
+
+    def __init__(self, sizes, window):
+        """sizes: number of widths of each layer; window: values kept per width, at least 1."""
+        if window < 1:
+            raise ValueError(f"window {window} must be at least 1")
+        self.sizes = np.asarray(sizes, dtype=np.int64)
+        shape = (len(self.sizes), int(self.sizes.max()))
+        self.window = window
+        self.counts = np.zeros(shape, dtype=np.int64)  # all values ever recorded
+        self._sums = np.zeros(shape)
+        self._rings = np.zeros((*shape, window), dtype=np.float32)
+
+    def record(self, states, losses, full_losses):
+        """Record one batch.
+
+        states: (images, layers) ints, the position of each width among its layer's choices
+        losses, full_losses: (images,) hard cross entropies at these widths and at maximum width
+        Raises FloatingPointError, before anything is recorded, if a loss is not finite.
+        """
+        contributions = (np.asarray(full_losses, np.float64) - losses) / len(self.sizes)
+        if not np.isfinite(contributions).all():
+            raise FloatingPointError("a loss is NaN or infinite")
+        contributions = contributions.astype(np.float32)
+        _record(self._rings, self._sums, self.counts, np.asarray(states), contributions)
+
+    def unary(self):
+        """Return the unary potentials psi, shape (layers, S); -inf for a width never drawn.
+
+        Entries behind a layer's number of widths mean nothing.
+        """
+        kept = np.minimum(self.counts, self.window)
+        return np.where(kept > 0, self._sums / np.maximum(kept, 1), -np.inf)
+
+    def all_drawn(self):
+        """Return whether every width of every layer has been drawn at least once."""
+        return all(row[:size].all() for row, size in zip(self.counts, self.sizes, strict=True))
+
+    def to_arrays(self):
+        """Return the windows as arrays for a checkpoint: values oldest first, and their counts."""
+        values = []
+        for ring, count in zip(self._rings.reshape(-1, self.window), self.counts.flat, strict=True):
+            kept = ring[: min(count, self.window)]
+            values.append(np.roll(kept, -(count % self.window)) if count > self.window else kept)
+        return {"values": np.concatenate(values), "counts": self.counts.copy()}
+
+    @classmethod
+    def from_arrays(cls, sizes, window, arrays, saved_window):
+        """Return the windows of a checkpoint; a smaller window keeps the newest values."""
+        losses = cls(sizes, window)
+        kept = np.minimum(arrays["counts"], saved_window)
+        if kept.shape != losses.counts.shape or kept.sum() != len(arrays["values"]):
+            raise ValueError("the windows belong to another search space")
+        parts = np.split(arrays["values"], np.cumsum(kept.ravel())[:-1])
+        for index, part in zip(np.ndindex(kept.shape), parts, strict=True):
+            newest = part[-window:]
+            losses._rings[index][: len(newest)] = newest
+            losses._sums[index] = newest.sum(dtype=np.float64)
+            losses.counts[index] = len(newest)
+        return losses
+
+
+@numba.njit(cache=True)
+def _record(rings, sums, counts, states, contributions):
+    window = rings.shape[2]
+    for image in range(states.shape[0]):
+        for layer in range(states.shape[1]):
+            state = states[image, layer]
+            ring = rings[layer, state]
+            slot = counts[layer, state] % window
+            # The float64 sum of float32 values: what leaves the window leaves the sum exactly.
+            sums[layer, state] += np.float64(contributions[image]) - np.float64(ring[slot])
+            ring[slot] = contributions[image]
+            counts[layer, state] += 1

@@ -1,0 +1,129 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from models.mobilenet_v1 import BASE_WIDTHS
+from nas.search_space import BiasedSampler, SearchSpace, _most_least_seen
+from utils.errors import UserError
+
+TINY = SearchSpace(
+    input_size=8, classes=5, min_width=0.5, max_width=1.5, levels=3,
+    base_widths=(16, 16, 16), strides=(2, 1, 1),
+)  # fmt: skip
+
+
+def test_the_default_space_has_the_published_size():
+    space = SearchSpace()
+    assert space.sizes.tolist() == [6, 11] + [14] * 12
+    assert space.size == 6 * 11 * 14**12
+    assert len(space.blocks) == 15
+    assert sum(block.size for block in space.blocks) == 2396
+    assert len(space.variables) == 1612
+
+
+def test_choices_follow_the_formula_at_every_width():
+    space = SearchSpace(min_width=0.3, max_width=1.1, levels=9)
+    for base, widths in zip(BASE_WIDTHS, space.choices, strict=True):
+        formula = 8 * np.maximum(1, np.round(base * np.linspace(0.3, 1.1, 9) / 8))
+        assert widths == tuple(np.unique(formula).astype(int))
+
+
+def test_tiny_space_by_hand():
+    assert TINY.choices == ((8, 16, 24),) * 3
+    # Layers 2 and 3 are of the same type on the same map: they share their 9 variables.
+    assert len(TINY.variables) == 3 + 9 + 3
+    np.testing.assert_array_equal(TINY.blocks[1], TINY.blocks[2])
+    first = TINY.variables[0]
+    assert (first.in_size, first.kernel_size, first.stride, first.dw, first.bias) == (
+        (8, 8), 3, 2, False, False,
+    )  # fmt: skip
+    last = TINY.variables[-1]
+    assert (last.in_size, last.kernel_size, last.in_channels, last.out_channels, last.bias) == (
+        (1, 1), 1, 24, 5, True,
+    )  # fmt: skip
+
+
+def test_states_and_configuration_are_inverse():
+    space = SearchSpace()
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        configuration = space.draw_uniform(rng)
+        assert space.configuration(space.states(configuration)) == configuration
+
+
+def test_wrong_configurations_are_explained():
+    space = SearchSpace()
+    with pytest.raises(UserError, match="has 13 widths, the search space has 14 layers"):
+        space.states(space.largest[:-1])
+    wrong = (*space.largest[:2], 20, *space.largest[3:])
+    with pytest.raises(UserError, match="width 20 is not in layer 3: choose from 24, 40, "):
+        space.states(wrong)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"input_size": 0}, {"classes": 1}, {"min_width": 0.0}, {"levels": 0}, {"max_width": 0.1}],
+)
+def test_impossible_spaces_are_refused(fields):
+    with pytest.raises(UserError):
+        SearchSpace(**fields)
+
+
+def test_a_space_survives_its_metadata():
+    for space in (SearchSpace(input_size=32, classes=10, levels=5), TINY):
+        assert SearchSpace.from_dict(space.as_dict()) == space
+    with pytest.raises(UserError, match="unknown field 'colour'"):
+        SearchSpace.from_dict({"colour": 3})
+
+
+def test_uniform_draws_are_uniform_in_every_layer():
+    space = SearchSpace()
+    rng = np.random.default_rng(0)
+    states = np.array([space.states(space.draw_uniform(rng)) for _ in range(4000)])
+    for layer, size in enumerate(space.sizes):
+        shares = np.bincount(states[:, layer], minlength=size) / len(states)
+        assert np.abs(shares - 1 / size).max() < 5 * np.sqrt(1 / size / len(states))
+
+
+def test_biased_draws_see_every_variable_early_and_do_not_prefer_the_smallest_width():
+    space = SearchSpace()
+    sampler = BiasedSampler(space)
+    rng = np.random.default_rng(0)
+    states = []
+    for draw in range(8000):
+        states.append(space.states(sampler.draw(rng)))
+        if draw + 1 == 250:
+            assert sampler.counts.min() >= 1
+    smallest = (np.array(states) == 0).mean(axis=0)
+    assert (smallest <= 1.5 / space.sizes).all(), smallest * space.sizes
+
+
+def test_biased_sampling_resumes_where_the_earlier_draws_ended():
+    space = SearchSpace()
+    whole, rng = BiasedSampler(space), np.random.default_rng(0)
+    drawn = [whole.draw(rng) for _ in range(30)]
+    resumed = BiasedSampler(space, drawn[:20])
+    for configuration in drawn[20:]:
+        np.add.at(resumed.counts, space.path(configuration), 1)
+    np.testing.assert_array_equal(resumed.counts, whole.counts)
+
+
+def test_a_biased_draw_is_uniform_among_the_enumerated_best_paths():
+    sampler = BiasedSampler(TINY)
+    rng = np.random.default_rng(3)
+    for _ in range(4):  # leave some variables seen and some not
+        sampler.draw(rng)
+    counts = sampler.counts.copy()
+    paths = list(itertools.product(range(3), repeat=3))
+    seen = [(counts[TINY.paths(np.array([path]))[0]] == counts.min()).sum() for path in paths]
+    best = {path for path, number in zip(paths, seen, strict=True) if number == max(seen)}
+    assert 1 < len(best) < len(paths)
+    draws = [
+        tuple(_most_least_seen(sampler._blocks, sampler._sizes, counts.copy(), rng.random(5)))
+        for _ in range(4000)
+    ]
+    assert set(draws) == best
+    shares = np.array([draws.count(path) for path in best]) / len(draws)
+    expected = 1 / len(best)
+    assert np.abs(shares - expected).max() < 5 * np.sqrt(expected / len(draws))

@@ -1,0 +1,89 @@
+"""Oracle: a plain twin of deques, one per layer and width."""
+
+from collections import deque
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nas.width_losses import WidthLosses
+
+
+class PlainWidthLosses:
+    def __init__(self, sizes, window):
+        self.layers = len(sizes)
+        self.windows = [[deque(maxlen=window) for _ in range(size)] for size in sizes]
+
+    def record(self, states, losses, full_losses):
+        for image, loss, full_loss in zip(states, losses, full_losses, strict=True):
+            for layer, state in enumerate(image):
+                self.windows[layer][state].append(-(loss - full_loss) / self.layers)
+
+    def unary(self):
+        return [
+            [np.mean(window) if window else -np.inf for window in layer] for layer in self.windows
+        ]
+
+
+def batches(rng, sizes, number, images):
+    for _ in range(number):
+        states = rng.integers(sizes, size=(images, len(sizes)))
+        yield states, rng.random(images), rng.random(images)
+
+
+def assert_same_unary(found, expected):
+    for row, means in zip(found, expected, strict=True):
+        np.testing.assert_allclose(row[: len(means)], means, rtol=1e-6, atol=1e-7)
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(1, 9), st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_means_equal_the_plain_twin(sizes, window, seed):
+    fast, plain = WidthLosses(sizes, window), PlainWidthLosses(sizes, window)
+    for batch in batches(np.random.default_rng(seed), sizes, 4, 5):
+        fast.record(*batch)
+        plain.record(*batch)
+        assert_same_unary(fast.unary(), plain.unary())
+
+
+def test_a_hand_written_batch():
+    losses = WidthLosses([2, 2], window=10)
+    losses.record(np.array([[0, 1], [0, 0]]), np.array([3.0, 5.0]), np.array([1.0, 1.0]))
+    np.testing.assert_allclose(losses.unary(), [[-1.5, -np.inf], [-2.0, -1.0]])
+    assert not losses.all_drawn()
+    losses.record(np.array([[1, 1]]), np.array([1.0]), np.array([1.0]))
+    assert losses.all_drawn()
+
+
+@pytest.mark.parametrize("window", [3, 7, 100])
+def test_a_checkpoint_continues_like_the_original(window):
+    sizes = [3, 2, 4]
+    rng = np.random.default_rng(0)
+    original, plain = WidthLosses(sizes, 7), PlainWidthLosses(sizes, min(window, 7))
+    for batch in batches(rng, sizes, 6, 5):
+        original.record(*batch)
+        plain.record(*batch)
+    copy = WidthLosses.from_arrays(sizes, window, original.to_arrays(), saved_window=7)
+    assert_same_unary(copy.unary(), plain.unary())
+    if window == 7:
+        for batch in batches(rng, sizes, 3, 5):
+            copy.record(*batch)
+            plain.record(*batch)
+            assert_same_unary(copy.unary(), plain.unary())
+
+
+def test_windows_of_another_search_space_are_refused():
+    arrays = WidthLosses([3, 2], 5).to_arrays()
+    with pytest.raises(ValueError, match="another search space"):
+        WidthLosses.from_arrays([3, 2, 2], 5, arrays, 5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_changes_nothing(bad):
+    losses = WidthLosses([2], 5)
+    losses.record(np.array([[0]]), np.array([2.0]), np.array([1.0]))
+    before = losses.unary().copy()
+    with pytest.raises(FloatingPointError):
+        losses.record(np.array([[0], [1]]), np.array([1.0, bad]), np.array([1.0, 1.0]))
+    np.testing.assert_array_equal(losses.unary(), before)
