@@ -77,6 +77,14 @@ def search(unary, pairwise, target_ms, iterations=12):
     )
 
 
+def fastest_latency(pairwise):
+    """Return the latency in ms of the fastest configuration (min-sum over the ragged chain)."""
+    fastest = np.zeros(1)
+    for block in pairwise:
+        fastest = np.min(fastest[:, None] + block, axis=0)
+    return float(fastest.min())
+
+
 @numba.njit(cache=True)
 def total_latency(latency, states):
     """Return the latency of states on a dense chain, in ms."""

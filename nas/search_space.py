@@ -128,6 +128,16 @@ class SearchSpace:
         """Return the widths at the given positions, a tuple of ints."""
         return tuple(widths[state] for widths, state in zip(self.choices, states, strict=True))
 
+    def widths(self, states):
+        """Return the widths of many images' states, int64 arrays of shape (images, layers)."""
+        return np.stack(
+            [
+                np.array(widths)[column]
+                for widths, column in zip(self.choices, states.T, strict=True)
+            ],
+            axis=1,
+        )
+
     def path(self, configuration):
         """Return the variables that a configuration uses, as int64 indices, one per block."""
         return self.paths(self.states(configuration)[None])[0]

@@ -31,11 +31,9 @@ class WidthLosses:
         losses, full_losses: (images,) hard cross entropies at these widths and at maximum width
         Raises FloatingPointError, before anything is recorded, if a loss is not finite.
         """
-        contributions = (np.asarray(full_losses, np.float64) - losses) / len(self.sizes)
-        if not np.isfinite(contributions).all():
+        arrays = (self._rings, self._sums, self.counts)
+        if not _record(*arrays, np.asarray(states), np.asarray(losses), np.asarray(full_losses)):
             raise FloatingPointError("a loss is NaN or infinite")
-        contributions = contributions.astype(np.float32)
-        _record(self._rings, self._sums, self.counts, np.asarray(states), contributions)
 
     def unary(self):
         """Return the unary potentials psi, shape (layers, S); -inf for a width never drawn.
@@ -74,14 +72,27 @@ class WidthLosses:
 
 
 @numba.njit(cache=True)
-def _record(rings, sums, counts, states, contributions):
+def _record(rings, sums, counts, states, losses, full_losses):
+    """Record one batch unless a loss is not finite; returns whether it did.
+
+    Layer by layer, so that the ends of one layer's rings stay in the cache.
+    """
+    images, layers = states.shape
     window = rings.shape[2]
-    for image in range(states.shape[0]):
-        for layer in range(states.shape[1]):
+    contributions = np.empty(images, dtype=np.float32)
+    for image in range(images):
+        contributions[image] = (full_losses[image] - losses[image]) / layers
+        if not np.isfinite(contributions[image]):
+            return False
+    for layer in range(layers):
+        for image in range(images):
             state = states[image, layer]
-            ring = rings[layer, state]
-            slot = counts[layer, state] % window
-            # The float64 sum of float32 values: what leaves the window leaves the sum exactly.
-            sums[layer, state] += np.float64(contributions[image]) - np.float64(ring[slot])
-            ring[slot] = contributions[image]
+            slot = counts[layer, state]
+            if slot >= window:
+                slot %= window
+                # A float64 sum of float32 values: what leaves the window leaves the sum exactly.
+                sums[layer, state] -= rings[layer, state, slot]
+            sums[layer, state] += contributions[image]
+            rings[layer, state, slot] = contributions[image]
             counts[layer, state] += 1
+    return True

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.ows import InfeasibleTargetError, search
+from nas.ows import InfeasibleTargetError, fastest_latency, search
 from utils.errors import UserError
 
 
@@ -58,6 +58,7 @@ def test_bisection_finds_the_configuration_of_the_smallest_feasible_multiplier(s
 def test_an_unreachable_target_names_the_fastest_latency():
     unary, pairwise = random_chain(np.random.default_rng(0), [3, 3, 3])
     fastest = min(row[2] for row in enumerate_chain(unary, pairwise))
+    assert fastest_latency(pairwise) == pytest.approx(fastest)
     with pytest.raises(InfeasibleTargetError, match=f"{fastest:.4g} ms") as error:
         search(unary, pairwise, fastest * 0.999)
     assert error.value.fastest_ms == pytest.approx(fastest)

@@ -52,6 +52,12 @@ def test_states_and_configuration_are_inverse():
         assert space.configuration(space.states(configuration)) == configuration
 
 
+def test_widths_of_many_images_are_their_configurations():
+    space = SearchSpace()
+    states = np.random.default_rng(0).integers(space.sizes, size=(5, 14))
+    assert [tuple(row) for row in space.widths(states)] == [space.configuration(s) for s in states]
+
+
 def test_wrong_configurations_are_explained():
     space = SearchSpace()
     with pytest.raises(UserError, match="has 13 widths, the search space has 14 layers"):
