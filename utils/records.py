@@ -18,7 +18,7 @@ def read_lines(path):
     without a single line; OSError if the file cannot be read.
     """
     number = 0
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, start=1):
             try:
                 yield number, json.loads(line)
@@ -32,8 +32,8 @@ class Appender:
     """Appends JSON lines to a file so that a kill at any moment loses no finished line.
 
     Holds an exclusive lock on the file: a second process is refused with a UserError. A last line
-    without its line end, which a kill during a write leaves, is cut off when the file is opened.
-    Every append is on the disk when it returns.
+    without its line end, which a kill during a write leaves, is cut off when the file is opened,
+    unless the line end is all that it lacks.
     """
 
     def __init__(self, path):
@@ -45,22 +45,30 @@ class Appender:
         except BlockingIOError:
             self._file.close()
             raise UserError(f"{path} is being written by another process") from None
-        self._cut_torn_line()
+        self._mend_last_line()
 
-    def _cut_torn_line(self):
+    def _mend_last_line(self):
         self._file.seek(0)
         content = self._file.read()
-        self._file.truncate(content.rfind(b"\n") + 1)
+        finished = content.rfind(b"\n") + 1
+        if _is_whole(content[finished:]):
+            self._file.write(b"\n")
+        else:
+            self._file.truncate(finished)
         self._file.seek(0, os.SEEK_END)
 
-    def append(self, values):
-        """Append one line per value; all of them are on the disk when this returns."""
+    def append(self, values, sync=True):
+        """Append one line per value; all of them are on the disk when this returns.
+
+        Without sync they have left the process, so that a kill loses none; a power cut may.
+        """
         data = "".join(json.dumps(value) + "\n" for value in values).encode()
         start = self._file.seek(0, os.SEEK_END)
         try:
             while data:
                 data = data[self._file.write(data) :]
-            os.fsync(self._file.fileno())
+            if sync:
+                os.fsync(self._file.fileno())
         except OSError as error:  # a full disk: leave no torn line behind
             self._file.truncate(start)
             raise OSError(error.errno, error.strerror, str(self.path)) from None
@@ -70,6 +78,14 @@ class Appender:
 
     def __exit__(self, *exception):
         self._file.close()
+
+
+def _is_whole(line):
+    """Return whether a line that lacks its line end is a whole JSON array or object."""
+    try:
+        return isinstance(json.loads(line), list | dict)
+    except ValueError:
+        return False
 
 
 @contextmanager

@@ -1,0 +1,189 @@
+"""The slimmable MobileNet-v1 in Gluon, and its training step.
+
+It holds the parameters of the greatest widths and makes three kinds of passes with them:
+
+    net.full(images)            at full width
+    net.masked(images, widths)  every image at its own width in every layer, by masks
+    net.narrow(images)          at the least widths, on slices of the parameters
+
+A masked channel equals a removed one, so that the narrow pass gives what masks would give, at the
+cost of the narrow net.
+Source: Yu and Huang 2019 (sandwich rule, in-place distillation); Berman et al. 2020.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.mobilenet_v1 import BASE_WIDTHS, check_configuration
+from models.mxnet_mobilenet_v1 import MobileNetV1
+from utils.errors import UserError
+from utils.mxnet_runtime import mx
+
+_hard_cross_entropy = mx.gluon.loss.SoftmaxCrossEntropyLoss()
+_soft_cross_entropy = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=False)
+
+
+class MaskedPass(MobileNetV1):
+    """The pass in which every image has its own width in every layer.
+
+    Called with images of shape (B, 3, H, W) and widths of shape (B, 14); returns logits of shape
+    (B, classes). Channels of an image beyond its width are zero behind every BatchNorm and ReLU,
+    also the depthwise ones: there the shift of BatchNorm would turn zeros into constants.
+    BatchNorm takes its batch statistics over all images, zeros included.
+    """
+
+    def hybrid_forward(self, F, images, widths):
+        x = images
+        for index, layer in enumerate(self.features):
+            column = index // 2  # first | depthwise, pointwise | depthwise, pointwise | …
+            width = F.slice_axis(widths, axis=1, begin=column, end=column + 1).reshape((-1,))
+            # Each image's channels are its sequence. Three times as fast as multiplying by masks.
+            x = F.SequenceMask(layer(x), width, use_sequence_length=True, axis=1)
+        return self.classifier(self.pool(x))
+
+
+class SlimmableMobileNetV1(mx.gluon.Block):
+    """The net of the greatest widths, whose parameters serve all narrower configurations too.
+
+    smallest, largest: configurations, the least and the greatest width of every layer
+    full, masked, narrow: its three passes; called itself, it makes the full-width one
+    Gradients add up over passes (grad_req "add") until they are set to zero.
+    Running statistics are those of the full-width pass; the masked pass reads them and never
+    updates them, the narrow pass has its own. Other configurations need their own as well:
+    cut_out, then reestimate_batch_norm.
+    Raises UserError if a width of smallest is greater than largest's.
+    """
+
+    def __init__(self, smallest, largest=BASE_WIDTHS, classes=1000):
+        super().__init__()
+        self.full = MobileNetV1(largest, classes)
+        shared = self.full.collect_params()
+        # With a momentum of 1 running statistics stay as they are.
+        self.masked = MaskedPass(largest, classes, momentum=1, params=shared)
+        self.narrow = narrow_pass(self.full, smallest)
+        for parameter in shared.values():
+            if parameter.grad_req != "null":
+                parameter.grad_req = "add"
+
+    def forward(self, images):
+        return self.full(images)
+
+    def _collect_params_with_prefix(self, prefix=""):
+        """Name every parameter once: Gluon, to save and load them, would name it once per pass."""
+        first_names = {}
+        for name, parameter in super()._collect_params_with_prefix(prefix).items():
+            first_names.setdefault(parameter, name)
+        return {name: parameter for parameter, name in first_names.items()}
+
+
+def narrow_pass(wide, configuration):
+    """Return the pass that a net cut out of a MobileNetV1 makes, with gradients into the wide net.
+
+    It is the plain net with every parameter replaced by a slice of the wide net's. Only the
+    running statistics are its own, for MXNet cannot update a slice.
+    Raises UserError that names the layer if a width is greater than the wide net's.
+    """
+    plain = MobileNetV1(_within(configuration, wide), wide.classes, prefix="narrow_")
+    shared = wide.collect_params()
+    parameters = mx.gluon.ParameterDict("")
+    slices = {}
+    for name, parameter in plain.collect_params().items():
+        if parameter.grad_req == "null":
+            parameters.update({name: parameter})
+        else:
+            whole = shared[wide.prefix + name.removeprefix(plain.prefix)]
+            parameters.update({whole.name: whole})
+            slices[name] = _leading(mx.sym, whole.var(), parameter.shape)
+    images = mx.sym.var("images", dtype="float32")
+    return mx.gluon.SymbolBlock(plain(images)(**slices), images, params=parameters)
+
+
+def cut_out(net, configuration):
+    """Return the MobileNetV1 of a configuration with copies of a slimmable net's parameters.
+
+    Its running statistics are the full-width pass's: reestimate_batch_norm makes its own.
+    Raises UserError that names the layer if a width is greater than net's.
+    """
+    wide = net.full
+    plain = MobileNetV1(_within(configuration, wide), wide.classes)
+    plain.initialize(ctx=wide.classifier.weight.list_ctx())
+    shared = wide.collect_params()
+    for name, parameter in plain.collect_params().items():
+        parameter.set_data(_leading(mx.nd, shared[name].data(), parameter.shape))
+    return plain
+
+
+def _leading(F, array, shape):
+    """Return the slice of an array that begins at 0 and has the shape; only 2 axes may differ.
+
+    Not by F.slice: it kills the process (SIGFPE) when the array is a depthwise weight that a pass
+    in inference mode has left in oneDNN's layout.
+    """
+    for axis, size in enumerate(shape[:2]):
+        array = F.slice_axis(array, axis=axis, begin=0, end=size)
+    return array
+
+
+def _within(configuration, wide):
+    """Return the configuration, or raise UserError if the wide net is narrower."""
+    configuration = check_configuration(configuration)
+    pairs = zip(configuration, wide.configuration, strict=True)
+    for layer, (width, greatest) in enumerate(pairs, start=1):
+        if width > greatest:
+            raise UserError(f"width {width} of layer {layer} is above the net's, {greatest}")
+    return configuration
+
+
+@dataclass(frozen=True)
+class SandwichLosses:
+    """The losses of one training step over a batch of B images; arrays of shape (B,)."""
+
+    full: np.ndarray  # hard cross entropies of the full-width pass
+    random: np.ndarray  # hard cross entropies of the pass with random widths
+    soft_smallest: np.ndarray  # soft cross entropies against the full-width pass: least widths
+    soft_random: np.ndarray  # … and random widths
+
+
+def sandwich_step(net, images, labels, widths):
+    """Compute the gradients of one training step, and return its SandwichLosses.
+
+    net: SlimmableMobileNetV1
+    images, labels, widths: lists with one array per context, as gluon's split_and_load returns
+        them: images of shape (B, 3, H, W), class numbers (B,), random widths (B, 14)
+    Gradients are the sum of the three passes' and the mean over the images of all contexts: the
+    optimiser's step is trainer.step(1). Each pass goes backward before the next one starts, so
+    that the activations of only one are kept.
+    """
+    net.collect_params().zero_grad()
+    batch_size = sum(len(part) for part in labels)
+    parts = [
+        _three_passes(net, *arrays, batch_size)
+        for arrays in zip(images, labels, widths, strict=True)
+    ]
+    mx.nd.waitall()  # an error of this step shows here, not in a later one
+    columns = zip(*parts, strict=True)
+    return SandwichLosses(*(np.concatenate([x.asnumpy() for x in column]) for column in columns))
+
+
+def _three_passes(net, images, labels, widths, batch_size):
+    """Add one context's share to the gradients; return the four losses of its images, unread."""
+    with mx.autograd.record():  # the sandwich rule: greatest …
+        logits = net.full(images)
+        full = _hard_cross_entropy(logits, labels)
+        loss = full.sum() / batch_size
+    loss.backward()
+    target = mx.nd.softmax(logits.detach())  # in-place distillation
+
+    with mx.autograd.record():  # … least …
+        soft_smallest = _soft_cross_entropy(net.narrow(images), target)
+        loss = soft_smallest.sum() / batch_size
+    loss.backward()
+
+    with mx.autograd.record():  # … and random widths
+        logits = net.masked(images, widths)
+        soft_random = _soft_cross_entropy(logits, target)
+        loss = soft_random.sum() / batch_size
+    loss.backward()
+    random = _hard_cross_entropy(logits.detach(), labels)
+    return full, random, soft_smallest, soft_random

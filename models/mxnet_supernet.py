@@ -1,0 +1,109 @@
+"""The slimmable network as train_nas.py trains it in MXNet: optimiser, steps, accuracies."""
+
+import numpy as np
+from tqdm import tqdm
+
+from models.mxnet_mobilenet_v1 import reestimate_batch_norm
+from models.mxnet_slimmable import SlimmableMobileNetV1, cut_out, sandwich_step
+from utils.data import epoch_batches, validation_batches
+from utils.mxnet_checkpoints import (
+    load_network,
+    load_optimiser,
+    network_arrays,
+    optimiser_arrays,
+)
+from utils.mxnet_data import batches
+from utils.mxnet_runtime import contexts, mx
+
+REESTIMATION_IMAGES = 2048  # training images that BatchNorm statistics are re-estimated on
+
+
+class MXNetSupernet:
+    """A slimmable MobileNet-v1 with SGD: one sandwich step at a time, on one or more devices."""
+
+    def __init__(self, space, *, num_gpus, momentum, weight_decay, batch_size, workers, seed):
+        """
+        space:      the SearchSpace whose least and greatest widths the network has
+        num_gpus:   None for all GPUs that there are, else the CPU; 0 for the CPU
+        batch_size: images per batch, over all devices
+        workers:    processes that read images
+        """
+        self._contexts = contexts(num_gpus)
+        self._batch_size, self._workers, self._seed = batch_size, workers, seed
+        mx.random.seed(seed)
+        self._net = SlimmableMobileNetV1(space.smallest, space.largest, space.classes)
+        self._net.initialize(ctx=self._contexts)
+        self._net.hybridize(static_alloc=True, static_shape=True)
+        self._trainer = mx.gluon.Trainer(
+            self._net.collect_params(),
+            "sgd",
+            {"momentum": momentum, "wd": weight_decay},
+            update_on_kvstore=False,  # the momenta go into checkpoints
+        )
+
+    @property
+    def device(self):
+        """Where the network is, for people: 'MXNet on cpu(0)'."""
+        return "MXNet on " + ", ".join(map(str, self._contexts))
+
+    def steps(self, train):
+        """Return the number of steps of an epoch."""
+        return len(train) // self._batch_size
+
+    def batches(self, train, epoch):
+        """Yield the (images, labels) of an epoch, shuffled by the seed and the epoch."""
+        keys = epoch_batches(len(train), self._batch_size, self._seed, epoch)
+        return batches(train, keys, self._workers)
+
+    def step(self, images, labels, widths, learning_rate):
+        """Train one batch; returns its SandwichLosses.
+
+        images: (B, 3, H, W); labels: (B,); widths: (B, layers), each image's random configuration
+        """
+        self._trainer.set_learning_rate(learning_rate)
+        widths = mx.nd.array(widths)
+        shards = [self._split(array) for array in (images, labels, widths)]
+        losses = sandwich_step(self._net, *shards)
+        self._trainer.step(1)  # the gradients are means over the batch already
+        return losses
+
+    def accuracies(self, configurations, train, val):
+        """Return the validation accuracy of sub-networks, 0 to 1 each.
+
+        Each sub-network is cut out of the weights, and its BatchNorm statistics are re-estimated
+        on training images. (The network itself must not make a pass in inference mode: oneDNN
+        would leave its weights in a layout that training cannot slice.)
+        """
+        nets = [self._sub_network(configuration, train) for configuration in configurations]
+        correct = np.zeros(len(nets))
+        keys = validation_batches(len(val), self._batch_size)
+        bar = tqdm(batches(val, keys, self._workers), "validation", len(keys), leave=False)
+        for images, labels in bar:
+            for x, y in zip(self._split(images), self._split(labels), strict=True):
+                for index, net in enumerate(nets):
+                    correct[index] += int(
+                        (net(x).argmax(axis=1) == y.astype("float32")).sum().asscalar()
+                    )
+        return [float(number) / len(val) for number in correct]
+
+    def _sub_network(self, configuration, train):
+        net = cut_out(self._net, configuration)
+        size = min(self._batch_size, len(train))
+        keys = epoch_batches(len(train), size, self._seed, epoch=0)
+        keys = keys[: max(1, REESTIMATION_IMAGES // size)]
+        return reestimate_batch_norm(
+            net, (images for images, _ in batches(train, keys, self._workers))
+        )
+
+    def _split(self, array):
+        devices = self._contexts[: len(array)]  # a last batch may have fewer images than devices
+        return mx.gluon.utils.split_and_load(array, devices, even_split=False)
+
+    def to_arrays(self):
+        """Return the parameters and the optimiser's momenta as arrays for a checkpoint."""
+        return network_arrays(self._net) | optimiser_arrays(self._trainer, self._net)
+
+    def load_arrays(self, arrays, path):
+        """Take over the parameters and momenta of a checkpoint, which was read from path."""
+        load_network(self._net, arrays, path)
+        load_optimiser(self._trainer, self._net, arrays, path)

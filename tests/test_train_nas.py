@@ -1,0 +1,314 @@
+"""The width search as a user runs it, on the digits at a size that takes seconds."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import train_nas
+from models.mobilenet_v1 import count_macs
+from nas.latency_table import LatencyTable
+from nas.search_space import SearchSpace
+from utils import checkpoints
+
+ROOT = Path(__file__).parent.parent
+SPACE = SearchSpace(input_size=16, classes=10, min_width=0.05, max_width=0.15, levels=3)
+
+
+def write_table(path, space=SPACE, metadata=True):
+    """A table of 1 ns per weight of a layer's pointwise convolution, and 1 µs per layer."""
+    entries = {v: v.in_channels * v.out_channels / 1e6 + 1e-3 for v in space.variables}
+    LatencyTable(entries, {"search_space": space.as_dict()}).save(path)
+    if not metadata:
+        Path(f"{path}.meta.json").unlink()
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_table(tmp_path_factory.mktemp("model") / "model.jsonl")
+
+
+def target_between(model, share):
+    table = LatencyTable.load(model)
+    fastest, slowest = table.predict(SPACE.smallest), table.predict(SPACE.largest)
+    return fastest + share * (slowest - fastest)
+
+
+def arguments(model, folder, *more, target_ms=None, epochs=2):
+    target_ms = target_ms or target_between(model, 0.5)
+    return [
+        "--data", "digits", "--latency-model", str(model), "--latency-target", str(target_ms),
+        "--epochs", str(epochs), "-b", "256", "-j", "0", "--no-cuda", "--expname", str(folder),
+        *more,
+    ]  # fmt: skip
+
+
+def results(folder):
+    return [json.loads(line) for line in Path(folder, "results.jsonl").read_text().splitlines()]
+
+
+def without_speed(lines):
+    return [{k: v for k, v in line.items() if k != "images_per_s"} for line in lines]
+
+
+def fails_with(capsys, arguments):
+    with pytest.raises(SystemExit) as exit_:
+        train_nas.main(arguments)
+    assert exit_.value.code == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def ows(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ows") / "ows"
+    train_nas.main(arguments(model, folder, epochs=3))
+    return folder
+
+
+def test_ows_writes_a_result_per_epoch_a_picture_and_the_newest_two_checkpoints(model, ows):
+    lines = results(ows)
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    table = LatencyTable.load(model)
+    for line in lines:
+        assert line["latency_ms"] == pytest.approx(table.predict(line["configuration"]))
+        assert line["latency_ms"] <= line["target_ms"]
+        assert 0 <= line["accuracy"] <= 1
+    assert sorted(path.name for path in ows.glob("*.npz")) == [
+        "checkpoint-0002.npz",
+        "checkpoint-0003.npz",
+    ]
+    assert Image.open(ows / "widths.png").size[0] > 500
+
+
+def test_training_learns(ows):
+    first, *_, last = results(ows)
+    assert last["losses"]["full"] < first["losses"]["full"] < np.log(10) * 1.1
+
+
+def test_a_new_target_is_answered_without_training_and_without_data(model, ows):
+    before = (ows / "checkpoint-0003.npz").read_bytes()
+    for share in (0.005, 0.8):
+        target_ms = target_between(model, share)
+        options = arguments(model, ows, "--resume-last", target_ms=target_ms, epochs=3)
+        options[1] = "/there/are/no/data"
+        train_nas.main(options)
+        line = results(ows)[-1]
+        assert line["target_ms"] == target_ms
+        assert line["latency_ms"] <= target_ms
+    assert (ows / "checkpoint-0003.npz").read_bytes() == before
+    narrow, wide = results(ows)[-2:]
+    assert count_macs(narrow["configuration"], 16, 10) < count_macs(wide["configuration"], 16, 10)
+
+
+def test_the_same_seed_gives_the_same_losses_and_another_seed_does_not(model, tmp_path):
+    for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
+        train_nas.main(arguments(model, tmp_path / name, "--seed", seed, epochs=1))
+    a, b, c = (without_speed(results(tmp_path / name)) for name in "abc")
+    assert a == b
+    assert a[0]["losses"] != c[0]["losses"]
+
+
+def test_a_killed_training_resumes_to_the_results_of_an_uninterrupted_one(model, tmp_path):
+    options = ["--AOWS", "--AOWS-warmup", "1", "--print-freq", "1"]
+    train_nas.main(arguments(model, tmp_path / "whole", *options, epochs=3))
+    command = [
+        sys.executable, "train_nas.py", *arguments(model, tmp_path / "killed", *options, epochs=3)
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+    )
+    while not list(tmp_path.glob("killed/checkpoint-0001.npz")):
+        assert process.poll() is None, "the training ended before it could be killed"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    train_nas.main(arguments(model, tmp_path / "killed", *options, "--resume-last", epochs=3))
+    whole, killed = results(tmp_path / "whole"), results(tmp_path / "killed")
+    assert without_speed(killed) == without_speed(whole)
+    logs = [(tmp_path / name / "aows.jsonl").read_text() for name in ("whole", "killed")]
+    assert logs[0] == logs[1]
+
+
+def test_aows_logs_decisions_that_can_be_plotted(model, tmp_path):
+    options = ["--AOWS", "--AOWS-warmup", "1", "--print-freq", "2"]
+    train_nas.main(arguments(model, tmp_path, *options))
+    lines = [json.loads(line) for line in (tmp_path / "aows.jsonl").read_text().splitlines()]
+    assert [line["progress"] for line in lines] == [1.0, 1.4, 1.8]  # 5 steps an epoch
+    table = LatencyTable.load(model)
+    for line in lines:
+        assert 0.0005 <= line["temperature"] <= 1
+        assert line["gamma"] >= 0
+        assert table.predict(line["configuration"]) <= target_between(model, 0.5) * (1 + 1e-9)
+        assert [len(row) for row in line["probabilities"]] == SPACE.sizes.tolist()
+        for row in line["probabilities"]:
+            assert sum(row) == pytest.approx(1, abs=1e-3)
+    assert Image.open(tmp_path / "probabilities.png").size[0] > 500
+
+
+def test_data_are_shuffled_anew_every_epoch(model, tmp_path, monkeypatch):
+    seen = []
+    open_network = train_nas.open_network
+
+    def spying(options, space):
+        net = open_network(options, space)
+        step = net.step
+        net.step = lambda images, labels, *rest: (
+            seen.append(labels.asnumpy().tolist()), step(images, labels, *rest)
+        )[1]  # fmt: skip
+        return net
+
+    monkeypatch.setattr(train_nas, "open_network", spying)
+    train_nas.main(arguments(model, tmp_path))
+    assert len(seen) == 10
+    assert seen[0] != seen[5]  # the first batch of either epoch
+    assert seen[0] != sorted(seen[0])
+
+
+def test_an_unreachable_target_names_the_fastest_latency_before_any_framework_is_loaded(
+    model, tmp_path
+):
+    fastest = LatencyTable.load(model).predict(SPACE.smallest)
+    options = arguments(model, tmp_path / "none", target_ms=fastest / 2)
+    script = (
+        "import sys, train_nas\n"
+        "try: train_nas.main(sys.argv[1:])\n"
+        "finally: print('mxnet' in sys.modules, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout.split() == ["False", "False"]
+    assert done.stderr.count("\n") == 1
+    assert f"below the fastest configuration, {fastest:.4g} ms" in done.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_diverged_training_ends_in_one_line_and_keeps_the_last_checkpoint(model, tmp_path, capsys):
+    train_nas.main(arguments(model, tmp_path, epochs=1))
+    before = (tmp_path / "checkpoint-0001.npz").read_bytes()
+    options = arguments(model, tmp_path, "--resume-last", "--lr", "1e30")
+    message = fails_with(capsys, options)
+    assert "epoch 2, step" in message
+    assert "NaN" in message
+    assert (tmp_path / "checkpoint-0001.npz").read_bytes() == before
+    assert len(results(tmp_path)) == 1
+
+
+def test_tables_that_do_not_fit_are_explained(model, tmp_path, capsys):
+    message = fails_with(capsys, arguments(model, tmp_path, "--input-size", "64"))
+    assert "lacks" in message
+    assert "layer 1" in message
+    assert "made for input size 16" in message
+    message = fails_with(capsys, arguments(model, tmp_path, "--levels", "9", "--max-width", "0.9"))
+    assert "lacks" in message
+    other = write_table(
+        tmp_path / "seven.jsonl",
+        SearchSpace(input_size=16, classes=7, min_width=0.05, max_width=0.15, levels=3),
+    )
+    message = fails_with(capsys, arguments(other, tmp_path / "exp"))
+    assert "digits has 10 classes" in message
+    assert "made for 7" in message
+    lines = Path(model).read_text().splitlines()
+    short = tmp_path / "short.jsonl"
+    short.write_text("\n".join(lines[:5] + lines[8:]) + "\n")
+    Path(f"{short}.meta.json").write_text(Path(f"{model}.meta.json").read_text())
+    message = fails_with(capsys, arguments(short, tmp_path / "exp", target_ms=1.0))
+    assert f"{short} lacks 3 of the" in message
+
+
+def test_a_table_without_metadata_takes_the_search_space_from_the_options(tmp_path, capsys):
+    plain = write_table(tmp_path / "plain.jsonl", metadata=False)
+    options = ["--min-width", "0.05", "--max-width", "0.15", "--levels", "3"]
+    target_ms = LatencyTable.load(plain).predict(SPACE.largest)
+    train_nas.main(arguments(plain, tmp_path / "exp", *options, epochs=1, target_ms=target_ms))
+    assert tuple(results(tmp_path / "exp")[0]["configuration"]) <= SPACE.largest
+    assert "warning" in capsys.readouterr().err
+
+
+def test_missing_and_damaged_files_are_named(model, tmp_path, capsys):
+    message = fails_with(capsys, arguments("/no/model.jsonl", tmp_path, target_ms=1.0))
+    assert "/no/model.jsonl" in message
+    torn = tmp_path / "torn.jsonl"
+    torn.write_text(Path(model).read_text()[:-20])
+    message = fails_with(capsys, arguments(torn, tmp_path, target_ms=1.0))
+    assert f"{torn}, line {len(Path(model).read_text().splitlines())}: not JSON" in message
+    broken = tmp_path / "broken.npz"
+    broken.write_bytes(b"PK nothing")
+    message = fails_with(capsys, arguments(model, tmp_path, "--resume", str(broken)))
+    assert str(broken) in message
+
+
+def image_folder(root, classes=10):
+    rng = np.random.default_rng(0)
+    for half in ("train", "val"):
+        for name in range(classes):
+            folder = root / half / f"class{name}"
+            folder.mkdir(parents=True)
+            for number in range(2):
+                pixels = rng.integers(256, size=(20, 24, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    return root
+
+
+def on_folder(model, root, folder, workers=0):
+    options = arguments(model, folder, "-b", "10", "-j", str(workers), epochs=1)
+    options[1] = str(root)
+    return options
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_image_folders_are_trained_on(model, tmp_path, workers):
+    root = image_folder(tmp_path / "images")
+    train_nas.main(on_folder(model, root, tmp_path / "exp", workers))
+    assert len(results(tmp_path / "exp")) == 1
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_broken_images_and_empty_folders_are_named(model, tmp_path, capsys, workers):
+    root = image_folder(tmp_path / "images")
+    broken = root / "train" / "class3" / "1.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    message = fails_with(capsys, on_folder(model, root, tmp_path / "exp", workers))
+    assert str(broken) in message
+    for path in (root / "train" / "class4").iterdir():
+        path.unlink()
+    message = fails_with(capsys, on_folder(model, root, tmp_path / "exp", workers))
+    assert "class4 has no images" in message
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(model, ows, tmp_path):
+    """A limit on the size of files stands for the full disk."""
+    folder = tmp_path / "full"
+    folder.mkdir()
+    path = checkpoints.latest(ows)
+    (folder / path.name).write_bytes(path.read_bytes())
+    script = (
+        "import resource, signal, sys, train_nas\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "train_nas.main(sys.argv[1:])"
+    )
+    options = arguments(model, folder, "--resume-last", epochs=4)
+    command = [sys.executable, "-c", script, *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    error = done.stderr.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert "checkpoint-0004.npz" in error
+    assert [entry.name for entry in folder.glob("*.npz")] == [path.name]
+    assert checkpoints.load(folder / path.name)[1]["epoch"] == 3
+    assert not list(folder.glob(".*"))

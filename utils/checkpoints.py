@@ -1,0 +1,88 @@
+"""Checkpoints: named arrays and JSON values in one .npz file. Loading one can run no code."""
+
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from utils.errors import UserError
+from utils.records import atomic_write
+
+VALUES = "values"
+ARRAYS = "arrays/"
+
+
+def checkpoint_path(folder, epoch):
+    """Return the path of the checkpoint written when so many epochs were done."""
+    return Path(folder) / f"checkpoint-{epoch:04d}.npz"
+
+
+def latest(folder):
+    """Return the path of a folder's checkpoint after the most epochs, None if it has none."""
+    paths = _by_epoch(folder)
+    return paths[-1] if paths else None
+
+
+def keep_newest(folder, count):
+    """Remove all of a folder's checkpoints but those after the most epochs."""
+    for path in _by_epoch(folder)[:-count]:
+        path.unlink()
+
+
+def _by_epoch(folder):
+    epochs = {}
+    for path in Path(folder).glob("checkpoint-*.npz"):
+        number = re.fullmatch(r"checkpoint-(\d+)\.npz", path.name)
+        if number:
+            epochs[int(number[1])] = path
+    return [epochs[epoch] for epoch in sorted(epochs)]
+
+
+def save(path, arrays, values):
+    """Write a checkpoint, whole or not at all: a full disk leaves the last good one in its place.
+
+    arrays: {name: array of numbers, bools or strings}
+    values: what JSON can hold
+    Raises TypeError for anything that would need pickle, OSError if the file cannot be written.
+    """
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if array.dtype.hasobject:
+            raise TypeError(f"array {name!r} holds Python objects, which a checkpoint must not")
+    text = json.dumps(values)
+    content = io.BytesIO()  # zipfile complains on standard error when a real file is full
+    np.savez(content, **{VALUES: text}, **{ARRAYS + name: a for name, a in arrays.items()})
+    with atomic_write(path) as file:
+        file.write(content.getbuffer())
+
+
+def load(path):
+    """Return (arrays, values) of a checkpoint: {name: array} and the JSON values.
+
+    Raises UserError that names a file which is missing, truncated or no checkpoint; OSError if it
+    cannot be read. Nothing in the file is executed: arrays that would need pickle are refused.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path} is not a file: expected a checkpoint")
+    content = Path(path).read_bytes()
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = {name: _read_array(archive, name) for name in archive.namelist()}
+        values = json.loads(str(members.pop(f"{VALUES}.npy")))
+    # Whatever the decoders of zip, npy and JSON raise for bytes that are not theirs.
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} is no checkpoint or is damaged ({reason})") from None
+    return {_array_name(member): array for member, array in members.items()}, values
+
+
+def _read_array(archive, member):
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _array_name(member):
+    return member.removeprefix(ARRAYS).removesuffix(".npy")

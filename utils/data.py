@@ -1,0 +1,57 @@
+"""Data sets without a framework, and the order in which an epoch visits their images.
+
+A dataset has `classes` (names), `len(dataset)` and `dataset[(epoch, index)]`, a float32 image
+(3, H, W) and an int label. The key alone decides what is drawn, so that any number of worker
+processes and any resumption see the same images.
+"""
+
+import numpy as np
+
+from utils.digits import open_digits
+from utils.errors import UserError
+from utils.image_folder import Recipe, open_image_folder
+
+
+def open_dataset(data, input_size, seed, **recipe):
+    """Return (train, val): scikit-learn's digits for data = 'digits', else a folder's images.
+
+    data:   'digits', or a folder with train/ and val/, each with a folder of images per class
+    recipe: fields of utils.image_folder.Recipe other than input_size, for image folders
+    Raises UserError for a folder that cannot be trained on.
+    """
+    if input_size < 1:
+        raise UserError(f"input size {input_size} must be at least 1")
+    if str(data) == "digits":
+        return open_digits(input_size, seed)
+    return open_image_folder(data, Recipe(input_size, **recipe), seed)
+
+
+def epoch_batches(size, batch_size, seed, epoch, last_batch="discard"):
+    """Return an epoch's batches, lists of keys (epoch, index), shuffled by (seed, epoch).
+
+    last_batch: what becomes of a last batch that is not full: 'discard' or 'keep'
+    Raises UserError if that leaves no batch.
+    """
+    order = np.random.default_rng((seed, epoch)).permutation(size)
+    batches = _split(order, batch_size, epoch)
+    if last_batch == "discard":
+        batches = [batch for batch in batches if len(batch) == batch_size]
+    elif last_batch != "keep":
+        raise ValueError(f"last_batch is {last_batch!r}: choose 'discard' or 'keep'")
+    if not batches:
+        raise UserError(
+            f"{size} training images do not fill a batch of {batch_size}: choose a smaller batch"
+        )
+    return batches
+
+
+def validation_batches(size, batch_size):
+    """Return the batches, lists of keys (0, index), that visit every image once and in order."""
+    return _split(range(size), batch_size, epoch=0)
+
+
+def _split(order, batch_size, epoch):
+    if batch_size < 1:
+        raise UserError(f"batch size {batch_size} must be at least 1")
+    keys = [(epoch, int(index)) for index in order]
+    return [keys[start : start + batch_size] for start in range(0, len(keys), batch_size)]

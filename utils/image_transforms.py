@@ -1,0 +1,91 @@
+"""From a PIL image to a network's input: crops, flips, colours, normalisation.
+
+Source: the ImageNet recipe of Szegedy et al. 2015 (crops) and Krizhevsky et al. 2012 (PCA noise),
+as gluon-cv uses it.
+"""
+
+import math
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageOps
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+CROP_AREA = (0.08, 1.0)  # share of the image
+CROP_RATIO = (3 / 4, 4 / 3)  # width / height
+# Principal components of ImageNet's colours, scaled to 0..1: eigenvalues, and one vector a column.
+COLOUR_EIGENVALUES = np.array([55.46, 4.794, 1.148]) / 255
+COLOUR_EIGENVECTORS = np.array(
+    [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
+)
+
+
+def training_crop(image, recipe, rng):
+    """Return a random crop, resized, flipped, recoloured: float32 (H, W, 3), around 0..1."""
+    side = recipe.input_size
+    box = random_box(image.size, rng)
+    image = image.resize((side, side), Image.Resampling.BILINEAR, box=box)
+    if rng.random() < 0.5:
+        image = ImageOps.mirror(image)
+    image = jitter_colours(image, recipe.colour_jitter, rng)
+    array = np.asarray(image, dtype=np.float32) / 255
+    if recipe.lighting:
+        strengths = rng.normal(0, recipe.lighting, 3)
+        array = array + (COLOUR_EIGENVECTORS @ (strengths * COLOUR_EIGENVALUES)).astype(np.float32)
+    return array
+
+
+def random_box(size, rng):
+    """Return a box (left, top, right, bottom) of random area and shape in an image of a size.
+
+    Ten times an area and a ratio are drawn; if none of the boxes fits, the largest centred box of
+    an allowed ratio is returned.
+    """
+    width, height = size
+    for _ in range(10):
+        area = width * height * rng.uniform(*CROP_AREA)
+        ratio = math.exp(rng.uniform(*np.log(CROP_RATIO)))
+        box_width, box_height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < box_width <= width and 0 < box_height <= height:
+            left = int(rng.integers(width - box_width + 1))
+            top = int(rng.integers(height - box_height + 1))
+            return left, top, left + box_width, top + box_height
+    box_width = min(width, max(1, round(height * CROP_RATIO[1])))
+    box_height = min(height, max(1, round(width / CROP_RATIO[0])))
+    left, top = (width - box_width) // 2, (height - box_height) // 2
+    return left, top, left + box_width, top + box_height
+
+
+def jitter_colours(image, strength, rng):
+    """Return the image with brightness, contrast, saturation times U(1 - strength, 1 + strength).
+
+    The three are applied in random order.
+    """
+    if not strength:
+        return image
+    enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+    for which in rng.permutation(len(enhancers)):
+        factor = max(0.0, rng.uniform(1 - strength, 1 + strength))
+        image = enhancers[which](image).enhance(factor)
+    return image
+
+
+def centre_crop(image, recipe):
+    """Return the centre of an image as float32 (H, W, 3) of 0..1.
+
+    The same as resizing the shorter side to ceil(input_size / crop_ratio) and cropping the centre,
+    in one step that stays cheap for very long images.
+    """
+    side = recipe.input_size
+    width, height = image.size
+    crop = min(width, height) * side / math.ceil(side / recipe.crop_ratio)
+    left, top = (width - crop) / 2, (height - crop) / 2
+    box = (left, top, left + crop, top + crop)
+    image = image.resize((side, side), Image.Resampling.BILINEAR, box=box)
+    return np.asarray(image, dtype=np.float32) / 255
+
+
+def normalised(array):
+    """Return an array (H, W, 3) of 0..1 as a contiguous float32 (3, H, W) with ImageNet's scale."""
+    array = (array - np.float32(IMAGENET_MEAN)) / np.float32(IMAGENET_STD)
+    return np.ascontiguousarray(array.transpose(2, 0, 1))

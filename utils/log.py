@@ -1,0 +1,34 @@
+"""A log of lines: on the screen, and with the time in a file."""
+
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+
+class Log:
+    """Appends lines to a file, each on the disk's way before the next; OSError if it is full."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 (closed in __exit__)
+
+    def show(self, line):
+        """Write a line to the file and above the progress bars."""
+        tqdm.write(line)
+        self.note(line)
+
+    def note(self, line):
+        """Write a line to the file only."""
+        try:
+            self._file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+            self._file.flush()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.path)) from None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._file.close()

@@ -1,0 +1,164 @@
+"""Gluon networks and optimisers as named arrays and back, and parameter files, without pickle.
+
+gluon.Trainer's own save_states pickles the optimiser; loading such a file could run any code.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from utils.errors import UserError
+from utils.mxnet_runtime import mx
+
+NETWORK, MOMENTUM, WEIGHT32, UPDATES = "network/", "momentum/", "weight32/", "updates"
+
+
+def network_arrays(net):
+    """Return {"network/NAME": array} of a network's parameters and running statistics."""
+    return {NETWORK + name: p._reduce().asnumpy() for name, p in _parameters(net).items()}
+
+
+def load_network(net, arrays, path):
+    """Set an initialised network's parameters from arrays; UserError, naming path, if they differ.
+
+    path: the file that the arrays are from
+    """
+    saved = _with_prefix(arrays, NETWORK)
+    parameters = _parameters(net)
+    _check_names(saved, parameters, path)
+    for name, parameter in parameters.items():
+        _check_shape(saved[name], parameter, name, path)
+        parameter.set_data(mx.nd.array(saved[name], dtype=saved[name].dtype))
+
+
+def optimiser_arrays(trainer, net):
+    """Return the state of a trainer with SGD or NAG: momenta and the number of updates.
+
+    {"momentum/NAME": array, "updates": int}, and "weight32/NAME", the float32 copies of float16
+    weights. The trainer must have been made with update_on_kvstore=False.
+    """
+    names = {parameter: name for name, parameter in _parameters(net).items()}
+    arrays = {UPDATES: np.int64(trainer._optimizer.num_update)}
+    for index, state in _updaters(trainer)[0].states.items():
+        momentum, weight32 = state if isinstance(state, tuple) else (state, None)
+        name = names[trainer._params[index]]
+        if momentum is not None:
+            arrays[MOMENTUM + name] = momentum.asnumpy()
+        if weight32 is not None:
+            arrays[WEIGHT32 + name] = weight32.asnumpy()
+    return arrays
+
+
+def load_optimiser(trainer, net, arrays, path):
+    """Set a trainer's momenta and number of updates; UserError, naming path, if they do not fit."""
+    if UPDATES not in arrays:
+        raise UserError(f"{path} holds no optimiser state")
+    momenta, weights32 = _with_prefix(arrays, MOMENTUM), _with_prefix(arrays, WEIGHT32)
+    parameters = _parameters(net)
+    for name in momenta.keys() | weights32.keys():
+        if name not in parameters:
+            raise UserError(f"{path} has a state of {name}, which the network has not")
+    for index, parameter in enumerate(trainer._params):
+        name = next(n for n, p in parameters.items() if p is parameter)
+        for saved in (momenta, weights32):
+            if name in saved:
+                _check_shape(saved[name], parameter, name, path)
+        for updater, context in zip(_updaters(trainer), parameter.list_ctx(), strict=True):
+            momentum, weight32 = (
+                mx.nd.array(saved[name], ctx=context, dtype=saved[name].dtype)
+                if name in saved
+                else None
+                for saved in (momenta, weights32)
+            )
+            if momentum is None and weight32 is None:
+                updater.states.pop(index, None)
+                continue
+            updater.states[index] = momentum if weight32 is None else (momentum, weight32)
+            updater.states_synced[index] = True
+    set_updates(trainer, int(arrays[UPDATES]))
+
+
+def set_updates(trainer, updates):
+    """Set how many updates a trainer has made, by which its learning-rate schedule goes."""
+    optimiser = trainer._optimizer
+    optimiser.num_update = optimiser.begin_num_update = updates
+    for counts in optimiser._all_index_update_counts.values():
+        counts.clear()
+
+
+def save_parameters(net, path):
+    """Write a network's parameters in Gluon's own format, whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        net.save_parameters(str(partial))
+        if not _holds(partial, net):  # MXNet does not notice a full disk
+            raise UserError(f"{path} cannot be written whole: is the disk full?")
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except mx.base.MXNetError as error:
+        raise UserError(f"{path} cannot be written ({_reason(error)})") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_parameters(net, path, contexts):
+    """Load a file of Gluon's format into a network; UserError that names a file that does not fit.
+
+    The format holds numbers only, in nothing of it is code.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path} does not exist: expected parameters of a network")
+    try:
+        net.load_parameters(str(path), ctx=contexts)
+        mx.nd.waitall()
+    except (mx.base.MXNetError, AssertionError, ValueError, KeyError) as error:
+        raise UserError(f"{path} does not fit the network ({_reason(error)})") from None
+
+
+def _holds(path, net):
+    try:
+        saved = mx.nd.load(str(path))
+    except mx.base.MXNetError:
+        return False
+    parameters = _parameters(net)
+    return saved.keys() == parameters.keys() and all(
+        np.array_equal(saved[name].asnumpy(), p._reduce().asnumpy(), equal_nan=True)
+        for name, p in parameters.items()
+    )
+
+
+def _parameters(net):
+    return net._collect_params_with_prefix()  # names by structure, the same in every process
+
+
+def _updaters(trainer):
+    if trainer._update_on_kvstore:
+        raise ValueError("make the trainer with update_on_kvstore=False: its states are elsewhere")
+    return trainer._updaters
+
+
+def _with_prefix(arrays, prefix):
+    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+
+
+def _check_names(saved, parameters, path):
+    for name in parameters.keys() - saved.keys():
+        raise UserError(f"{path} lacks the network's parameter {name}")
+    for name in saved.keys() - parameters.keys():
+        raise UserError(f"{path} has a parameter {name}, which the network has not")
+
+
+def _check_shape(array, parameter, name, path):
+    if array.shape != parameter.shape:
+        raise UserError(
+            f"{path}: {name} has shape {array.shape}, in the network it is {parameter.shape}"
+        )
+
+
+def _reason(error):
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,100 @@
+"""Batches of a dataset as MXNet arrays, read by worker processes."""
+
+import contextlib
+import functools
+import io
+import multiprocessing.pool
+import threading
+from dataclasses import dataclass
+
+from utils.data import epoch_batches, validation_batches
+from utils.errors import UserError
+from utils.mxnet_runtime import mx
+
+PATIENCE_S = 5  # for processes to end
+
+
+def batches(dataset, keys, workers, timeout_s=120):
+    """Yield (images, labels), MXNet arrays on the CPU, for each list of a dataset's keys.
+
+    dataset: dataset[key] -> (float32 image (3, H, W), int label), as in utils.data
+    keys:    lists of keys; the order of the batches is theirs, whatever the number of workers
+    workers: worker processes; 0 reads in this process
+    Raises what the dataset raises, from a worker, too; UserError if a worker dies or does not
+    answer within timeout_s. No worker outlives the generator.
+    """
+    if workers < 0:
+        raise UserError(f"the number of worker processes is {workers}: it must be at least 0")
+    loader = mx.gluon.data.DataLoader(
+        dataset, batch_sampler=keys, num_workers=workers, timeout=timeout_s
+    )
+    pool = loader._worker_pool  # None without workers
+    processes = tuple(pool._pool) if pool else ()
+    if pool:
+        pool.terminate = functools.partial(_terminate, pool)  # the loader calls it on errors
+    try:
+        iterator = iter(loader)
+        while True:
+            if not all(process.is_alive() for process in processes):
+                raise ConnectionError
+            # MXNet prints a paragraph about a time-out before it raises one.
+            with contextlib.redirect_stdout(io.StringIO()):
+                batch = next(iterator, None)
+            if batch is None:
+                return
+            yield tuple(batch)
+    except (multiprocessing.TimeoutError, ConnectionError, EOFError):
+        raise UserError(
+            f"a data worker was killed or has read nothing for {timeout_s} s "
+            f"({workers} workers; fewer need less memory)"
+        ) from None
+    finally:
+        if pool:
+            pool.terminate()
+
+
+def _terminate(pool):
+    """End a pool's processes, also if one of them was killed while it held the pool's lock."""
+    if pool._state == multiprocessing.pool.TERMINATE:
+        return
+    terminating = threading.Thread(target=type(pool).terminate, args=[pool], daemon=True)
+    terminating.start()
+    terminating.join(PATIENCE_S)
+    if terminating.is_alive():  # it waits for that lock for ever
+        for process in pool._pool:
+            process.kill()
+
+
+@dataclass(frozen=True)
+class DatasetBatches:
+    """The batches of a training and a validation dataset, as train_final.py asks for them."""
+
+    train: object
+    val: object
+    batch_size: int
+    workers: int
+    seed: int
+
+    @property
+    def classes(self):
+        """Return the number of classes."""
+        return len(self.train.classes)
+
+    @property
+    def steps(self):
+        """Return the number of training batches of an epoch, full ones only."""
+        return len(self.train) // self.batch_size
+
+    @property
+    def val_steps(self):
+        """Return the number of validation batches."""
+        return -(-len(self.val) // self.batch_size)
+
+    def train_batches(self, epoch):
+        """Yield an epoch's (images, labels), shuffled by (seed, epoch); full batches only."""
+        keys = epoch_batches(len(self.train), self.batch_size, self.seed, epoch)
+        return batches(self.train, keys, self.workers)
+
+    def val_batches(self):
+        """Yield (images, labels) of every validation image, in order."""
+        return batches(self.val, validation_batches(len(self.val), self.batch_size), self.workers)

@@ -1,0 +1,97 @@
+"""Pictures of latency tables and of their predictions; every latency is in ms per image."""
+
+import numpy as np
+
+from nas.prediction_errors import prediction_errors
+from utils.plotting.figures import new_figure, save_figure
+
+
+def plot_correlation(predicted_ms, measured_ms, path, title, band=None):
+    """Draw measured against predicted latency, with the identity line and the errors.
+
+    predicted_ms, measured_ms: (networks,) in ms per image
+    band: function of predicted latencies in ms, returns (low_ms, high_ms, label), or None
+    """
+    predicted_ms, measured_ms = np.asarray(predicted_ms), np.asarray(measured_ms)
+    errors = prediction_errors(predicted_ms, measured_ms)
+    both = np.concatenate([predicted_ms, measured_ms])
+    margin = 0.04 * (np.ptp(both) or both.mean())
+    limits = np.array([max(0.0, both.min() - margin), both.max() + margin])
+
+    figure = new_figure(6, 6.3)
+    axes = figure.subplots()
+    if band is not None:
+        line = np.linspace(*limits, 50)
+        low_ms, high_ms, label = band(line)
+        axes.fill_between(line, low_ms, high_ms, color="tab:orange", alpha=0.25, lw=0, label=label)
+    axes.plot(limits, limits, color="0.3", linewidth=1, label="identity")
+    networks = f"{errors.networks} network{'s' if errors.networks > 1 else ''}"
+    axes.scatter(predicted_ms, measured_ms, s=18, color="tab:blue", alpha=0.65, lw=0,
+                 label=networks, zorder=3)  # fmt: skip
+    axes.set(xlim=limits, ylim=limits, aspect="equal")
+    axes.set_xlabel("predicted latency (ms per image)")
+    axes.set_ylabel("measured latency (ms per image)")
+    rank = f"rank correlation {errors.rank_correlation:.3f}"
+    axes.set_title(f"{title}\nNRMSE {100 * errors.nrmse:.2f} %, {rank}", fontsize=11)
+    axes.grid(color="0.92")
+    axes.set_axisbelow(True)
+    axes.legend(loc="upper left", frameon=False)
+    save_figure(figure, path)
+
+
+def plot_latency_table(table, space, path):
+    """Draw a latency table as heat maps in ms per image, one per distinct layer."""
+    values_ms = table.values(space)
+    layers = distinct_layers(space)
+    columns = 4
+    rows = -(-len(layers) // columns)
+    figure = new_figure(4.3 * columns, 3.9 * rows)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (first, last) in zip(grid, layers, strict=False):
+        draw_layer(axes, space, first, values_ms)
+        axes.set_title(layer_name(space, first, last), fontsize=10)
+    for axes in grid[len(layers) :]:
+        axes.axis("off")
+    figure.suptitle(
+        "Latency table, ms per image\n"
+        "(single entries are not identifiable; their sums along a network are)",
+        fontsize=13,
+    )
+    save_figure(figure, path)
+
+
+def distinct_layers(space):
+    """Return (first, last) positions of the runs of neighbouring layers that share a block."""
+    runs = []
+    for layer, block in enumerate(space.blocks):
+        if runs and np.array_equal(block, space.blocks[runs[-1][0]]):
+            runs[-1] = (runs[-1][0], layer)
+        else:
+            runs.append((layer, layer))
+    return runs
+
+
+def layer_name(space, first, last):
+    """Return the title of a run of layers, counted from 1, with its map and stride."""
+    if first == len(space.blocks) - 1:
+        return "classifier"
+    height, width = space.layer_types[first].in_size
+    stride = space.layer_types[first].stride
+    name = f"layer {first + 1}" if first == last else f"layers {first + 1} to {last + 1}"
+    return f"{name}: {height}×{width}" + (f", stride {stride}" if stride > 1 else "")
+
+
+def draw_layer(axes, space, layer, values_ms):
+    """Draw the heat map of one layer with its own colour bar: inputs down, outputs across."""
+    block = space.blocks[layer]
+    image = axes.imshow(values_ms[block], origin="lower", aspect="auto", cmap="viridis")
+    colours = axes.figure.colorbar(image, ax=axes, pad=0.02, format="%.3g")
+    colours.ax.tick_params(labelsize=7)
+    for axis, indices, name in (
+        (axes.xaxis, [space.variables[i].out_channels for i in block[0]], "out"),
+        (axes.yaxis, [space.variables[i].in_channels for i in block[:, 0]], "in"),
+    ):
+        axis.set_ticks(range(len(indices)), [str(channels) for channels in indices])
+        axis.set_label_text(f"{name} channels", fontsize=8)
+    axes.tick_params(axis="both", labelsize=7)
+    axes.tick_params(axis="x", rotation=90 if len(block[0]) > 8 else 0)
