@@ -23,6 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 from nas.latency_table import LatencyTable
+from nas.ows import METHODS
 from nas.search_space import SearchSpace
 from nas.supernet_search import SupernetSearch
 from utils import checkpoints
@@ -67,6 +68,8 @@ def parse_options(arguments=None):
     add("--latency-target", type=float, required=True, help="milliseconds per image")
     add("--latency-model", required=True, help="latency table written by latency.py fit")
     add("--window", type=int, default=100_000, help="images averaged per width of a layer")
+    add("--search", choices=METHODS, default="exact",
+        help="exact proves the answers; lagrangian bisects, as the reference does")  # fmt: skip
     add("--gamma-iter", type=int, default=12, help="bisections of the latency multiplier")
     add("--AOWS", action="store_true", help="draw widths by the search's own probabilities")
     add("--AOWS-warmup", type=int, default=5, help="epochs that draw widths uniformly first")
@@ -106,6 +109,7 @@ def open_search(options):
         options.latency_target,
         window=options.window,
         gamma_iterations=options.gamma_iter,
+        method=options.search,
         schedule=schedule if options.AOWS else None,
     )
 
@@ -185,6 +189,7 @@ def answer(search, epoch):
         "target_ms": search.target_ms,
         "score": result.score,
         "bound": result.bound,
+        "gap": result.gap,
         "gamma": result.gamma,
     }
 

@@ -1,13 +1,90 @@
 """Fitting a latency table to whole-network timings: counts, ordered pairs, the convex problem."""
 
 import itertools
+import sys
 from collections import defaultdict
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 import numpy as np
 from scipy import sparse
 
 from models.mobilenet_v1 import Variable
+from nas.fit_problem import SOLVER, FitProblem
+from nas.latency_prior import linear_law
+from nas.latency_table import LatencyTable
+from utils.errors import UserError
+
+EXACT = 1e-6  # an objective below this is 0 to the solver's tolerance: no term is at work
+
+
+def fit(samples, space, regularize, strength=0.0, metadata=None):
+    """Return the LatencyTable that Eq. (7) fits to the timings of whole networks.
+
+    samples:    list of (configuration, latency in ms per image)
+    regularize: K >= 0, the weight of the monotonicity term; without unit
+    strength:   R >= 0, how strongly the table is pulled towards the linear law; 0: Eq. (7) alone
+    metadata:   what the samples' file says of itself; copied into the table's metadata
+    Raises UserError for timings that cannot be, SolverError if the optimum is not reached.
+    Warns on standard error if the table is not unique.
+    Source: Berman et al. 2020, Eq. (7).
+    """
+    configurations, latencies_ms = check_samples(samples)
+    check_weights(regularize, strength)
+    problem = fit_problem(space, configurations, latencies_ms, with_prior=strength > 0)
+    solution = problem.solve(regularize, strength)
+    if regularize == 0 and strength == 0:
+        _warn_not_unique("K = 0 and no prior")
+    elif strength == 0 and solution.objective < EXACT:
+        _warn_not_unique(f"{len(samples)} samples are too few for Eq. (7), all are met exactly")
+
+    solved = asdict(solution)
+    values_ms = solved.pop("values_ms")
+    report = {
+        "prior": "linear" if strength else "none",
+        "regularize": regularize,
+        "strength": strength,
+        "samples": len(samples),
+        "solver": SOLVER,
+        **solved,
+    }
+    metadata = {**(metadata or {}), "search_space": space.as_dict(), "fit": report}
+    entries = zip(space.variables, values_ms.tolist(), strict=True)
+    return LatencyTable(entries, metadata, "the fitted table")
+
+
+def fit_problem(space, configurations, latencies_ms, with_prior):
+    """Return the FitProblem of networks of a search space and their latencies in ms."""
+    variables = space.variables
+    law = linear_law(variables) if with_prior else None
+    counts = count_matrix(space, configurations)
+    return FitProblem(counts, latencies_ms, ordered_pairs(variables), law)
+
+
+def check_samples(samples):
+    """Return (configurations, latencies in ms) of samples; raises UserError for impossible ones."""
+    if not samples:
+        raise UserError("there is no sample to fit a latency table to")
+    configurations = [tuple(sample[0]) for sample in samples]
+    latencies_ms = np.array([sample[1] for sample in samples], dtype=np.float64)
+    for number, latency_ms in enumerate(latencies_ms, start=1):
+        if not (np.isfinite(latency_ms) and latency_ms > 0):
+            raise UserError(f"the latency of sample {number} is {latency_ms} ms")
+    return configurations, latencies_ms
+
+
+def check_weights(regularize, strength):
+    """Raise UserError unless K and R are numbers that are at least 0."""
+    for name, value in (("regularisation K", regularize), ("strength R", strength)):
+        if not 0 <= value < np.inf:
+            raise UserError(f"the {name} = {value} must be a number that is at least 0")
+
+
+def _warn_not_unique(reason):
+    print(
+        f"warning: {reason}: the table is not unique, other tables fit these samples equally "
+        "well and predict other networks differently",
+        file=sys.stderr,
+    )
 
 
 def count_matrix(space, configurations):

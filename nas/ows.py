@@ -2,6 +2,7 @@
 
 Maximise sum_i unary[i][s_i] subject to sum_i pairwise[i][s_i, s_{i+1}] <= target, where unary
 holds scores (higher is better) and pairwise latencies in ms.
+The exact answer is nas.constrained_search's; the reference's relaxation stands here.
 Source: Berman et al. 2020; the multiplier by bracketing and bisection as in the reference.
 """
 
@@ -12,6 +13,7 @@ import numba
 import numpy as np
 
 from nas import mrf
+from nas.constrained_search import Constraint, InfeasibleError, solve
 from utils.errors import UserError
 
 ROUNDING = 1e-12  # relative: sums of the same latencies in another order agree to this
@@ -44,37 +46,62 @@ class SearchResult:
         return max(0.0, self.bound - self.score)
 
 
-def search(unary, pairwise, target_ms, iterations=12):
-    """Return the SearchResult of the Lagrangian relaxation.
+METHODS = ("exact", "lagrangian")
 
-    unary:    N arrays; unary[i] has shape (S_i,), scores; -inf for a state without a score
-    pairwise: N-1 arrays; pairwise[i] has shape (S_i, S_{i+1}), latencies in ms
+
+def search(unary, pairwise, target_ms, method="exact", iterations=12):
+    """Return the SearchResult of greatest score under a latency target.
+
+    unary:      N arrays; unary[i] has shape (S_i,), scores; -inf for a state without a score
+    pairwise:   N-1 arrays; pairwise[i] has shape (S_i, S_{i+1}), latencies in ms, at least 0
+    method:     "exact" proves its answer; "lagrangian", the reference's, finds configurations on
+                the convex hull of score against latency only
+    iterations: bisections of the multiplier, for "lagrangian"
     Raises InfeasibleTargetError if no configuration meets the target, UserError if a node has no
     state with a score, ValueError for shapes that disagree, NaN, or negative latencies.
     """
-    dense_unary, latency, sizes = mrf.pad(unary, pairwise)
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}: choose from {', '.join(METHODS)}")
     if np.isnan(target_ms):
         raise UserError("the latency target is NaN")
-    if not np.isfinite(latency).all():
-        raise ValueError("latencies must be finite")
+    mrf.pad(unary, pairwise)
     for layer, scores in enumerate(unary, start=1):
         if np.isneginf(scores).all():
             raise UserError(f"no width of layer {layer} was ever drawn: there is nothing to search")
+    solver = _exact if method == "exact" else _lagrangian
     start = time.perf_counter()
-    gamma, states, bound, fastest_ms = lagrangian(
-        dense_unary, latency, sizes, float(target_ms), iterations
-    )
+    states, bound, gamma = solver(unary, pairwise, float(target_ms), iterations)
     seconds = time.perf_counter() - start
-    if np.isnan(gamma):
-        raise InfeasibleTargetError(target_ms, fastest_ms)
+    score = float(sum(scores[state] for scores, state in zip(unary, states, strict=True)))
     return SearchResult(
         states=tuple(int(state) for state in states),
-        score=mrf.score(unary, [0 * block for block in map(np.asarray, pairwise)], states),
-        latency_ms=total_latency(latency, states),
-        bound=bound,
-        gamma=gamma,
+        score=score,
+        latency_ms=latency_of(pairwise, states),
+        bound=max(bound, score),
+        gamma=float(gamma),
         seconds=seconds,
     )
+
+
+def _exact(unary, pairwise, target_ms, _):
+    try:
+        solution = solve(unary, [Constraint(pairwise, target_ms)])
+    except InfeasibleError as error:
+        raise InfeasibleTargetError(target_ms, error.least) from None
+    return solution.states, solution.bound, solution.gammas[0]
+
+
+def _lagrangian(unary, pairwise, target_ms, iterations):
+    dense, latency, sizes = mrf.pad(unary, pairwise)
+    gamma, states, bound, fastest_ms = lagrangian(dense, latency, sizes, target_ms, iterations)
+    if np.isnan(gamma):
+        raise InfeasibleTargetError(target_ms, fastest_ms)
+    return states, bound, gamma
+
+
+def latency_of(pairwise, states):
+    """Return the latency in ms of states on a ragged chain."""
+    return float(sum(np.asarray(p)[states[i], states[i + 1]] for i, p in enumerate(pairwise)))
 
 
 def fastest_latency(pairwise):

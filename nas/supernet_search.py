@@ -23,11 +23,14 @@ class Decision:
 class SupernetSearch:
     """The statistics of the widths, and the searches that training bases on them."""
 
-    def __init__(self, space, table, target_ms, *, window, gamma_iterations, schedule=None):
+    def __init__(
+        self, space, table, target_ms, *, window, gamma_iterations, method="exact", schedule=None
+    ):
         """
         table:     the LatencyTable; must hold every variable of the space
         target_ms: latency target in ms per image
         window:    images averaged per width of a layer
+        method:    of the reported answers, one of nas.ows.METHODS
         schedule:  for AOWS a dict of epochs, warmup and minimum: the arguments of
                    nas.aows.temperature; None for OWS, which draws uniformly to the end
         Raises InfeasibleTargetError, naming the fastest latency, and UserError for a table that
@@ -40,6 +43,7 @@ class SupernetSearch:
             raise ows.InfeasibleTargetError(target_ms, fastest_ms)
         self._latency = mrf.pad_pairwise(self.pairwise, space.sizes)
         self._window, self._iterations, self._schedule = window, gamma_iterations, schedule
+        self._method = method
         self._losses = WidthLosses(space.sizes, window)
 
     def draw(self, progress, rng, images):
@@ -81,7 +85,7 @@ class SupernetSearch:
         """
         rows = zip(self._losses.unary(), self.space.sizes, strict=True)
         unary = [row[:size] for row, size in rows]
-        return ows.search(unary, self.pairwise, self.target_ms, self._iterations)
+        return ows.search(unary, self.pairwise, self.target_ms, self._method, self._iterations)
 
     def to_arrays(self):
         """Return the statistics as arrays for a checkpoint."""

@@ -38,7 +38,7 @@ def test_probabilities_are_the_marginals_of_the_gibbs_distribution():
     rng = np.random.default_rng(0)
     unary = [np.sort(rng.normal(size=size)) for size in (3, 5, 4)]
     latency = [rng.random((3, 5)), rng.random((5, 4))]
-    result = ows.search(unary, latency, 0.5)
+    result = ows.search(unary, latency, 0.5, "lagrangian")
     gamma, states, probabilities = aows.solve(*mrf.pad(unary, latency), 0.5, 12, 0.1)
     assert (gamma, tuple(states)) == (result.gamma, result.states)
     expected = mrf.sum_product([u / 0.1 for u in unary], [-gamma * p / 0.1 for p in latency])

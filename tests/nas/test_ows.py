@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.ows import InfeasibleTargetError, fastest_latency, search
+from nas.ows import METHODS, InfeasibleTargetError, fastest_latency, search
 from utils.errors import UserError
 
 
@@ -45,7 +45,7 @@ def test_bisection_finds_the_configuration_of_the_smallest_feasible_multiplier(s
     rows = enumerate_chain(unary, pairwise)
     latencies = [row[2] for row in rows]
     target = min(latencies) + share * (max(latencies) - min(latencies))
-    result = search(unary, pairwise, target, iterations=50)
+    result = search(unary, pairwise, target, "lagrangian", iterations=50)
     states, score, latency = lagrangian_twin(rows, target)
     assert result.states == states
     assert result.score == pytest.approx(score)
@@ -55,53 +55,75 @@ def test_bisection_finds_the_configuration_of_the_smallest_feasible_multiplier(s
     assert result.bound >= best - 1e-9
 
 
-def test_an_unreachable_target_names_the_fastest_latency():
+@given(st.integers(0, 10_000), st.floats(0.02, 1.1))
+@settings(max_examples=40, deadline=None)
+def test_the_exact_answer_is_the_enumerated_best_and_at_least_the_bisections(seed, share):
+    rng = np.random.default_rng(seed)
+    unary, pairwise = random_chain(rng, [3, 2, 4])
+    rows = enumerate_chain(unary, pairwise)
+    latencies = [row[2] for row in rows]
+    target = min(latencies) + share * (max(latencies) - min(latencies))
+    result = search(unary, pairwise, target)
+    assert result.score == pytest.approx(max(row[1] for row in rows if row[2] <= target))
+    assert result.latency_ms <= target * (1 + 1e-12)
+    assert result.gap == 0
+    assert result.score >= search(unary, pairwise, target, "lagrangian").score - 1e-12
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_unreachable_target_names_the_fastest_latency(method):
     unary, pairwise = random_chain(np.random.default_rng(0), [3, 3, 3])
     fastest = min(row[2] for row in enumerate_chain(unary, pairwise))
     assert fastest_latency(pairwise) == pytest.approx(fastest)
     with pytest.raises(InfeasibleTargetError, match=f"{fastest:.4g} ms") as error:
-        search(unary, pairwise, fastest * 0.999)
+        search(unary, pairwise, fastest * 0.999, method)
     assert error.value.fastest_ms == pytest.approx(fastest)
 
 
-def test_zero_slack_gives_the_fastest_configuration():
+@pytest.mark.parametrize("method", METHODS)
+def test_zero_slack_gives_the_fastest_configuration(method):
     unary, pairwise = random_chain(np.random.default_rng(0), [3, 3, 3])
     states, _, fastest = min(enumerate_chain(unary, pairwise), key=lambda row: row[2])
-    assert search(unary, pairwise, fastest).states == states
+    assert search(unary, pairwise, fastest, method).states == states
 
 
-def test_a_loose_target_gives_the_best_scores():
+@pytest.mark.parametrize("method", METHODS)
+def test_a_loose_target_gives_the_best_scores(method):
     unary, pairwise = random_chain(np.random.default_rng(0), [3, 3, 3])
-    result = search(unary, pairwise, 1e9)
+    result = search(unary, pairwise, 1e9, method)
     assert result.states == (2, 2, 2)
     assert (result.gamma, result.gap) == (0, 0)
 
 
-def test_a_width_that_was_never_drawn_cannot_win():
+@pytest.mark.parametrize("method", METHODS)
+def test_a_width_that_was_never_drawn_cannot_win(method):
     unary = [np.array([-0.1, -np.inf, -0.3]), np.array([-np.inf, -0.2])]
     pairwise = [np.array([[5.0, 5.0], [0.1, 0.1], [1.0, 1.0]])]
     for target in (1.0, 4.0, 5.0, 100.0):
-        assert 1 not in search(unary, pairwise, target).states[:1]
+        assert 1 not in search(unary, pairwise, target, method).states[:1]
     # The fastest configuration with scores is the one to name, not the unseen 0.1 ms.
     with pytest.raises(InfeasibleTargetError, match="1 ms"):
-        search(unary, pairwise, 0.5)
+        search(unary, pairwise, 0.5, method)
     with pytest.raises(UserError, match="no width of layer 2"):
-        search([unary[0], np.full(2, -np.inf)], pairwise, 5.0)
+        search([unary[0], np.full(2, -np.inf)], pairwise, 5.0, method)
 
 
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("unit", [1e-6, 1e-3, 1e3, 1e6])
-def test_the_answer_does_not_depend_on_the_unit_of_latency(unit):
+def test_the_answer_does_not_depend_on_the_unit_of_latency(unit, method):
     unary, pairwise = random_chain(np.random.default_rng(4), [5] * 6)
-    in_ms = search(unary, pairwise, 2.0)
-    in_unit = search(unary, [block * unit for block in pairwise], 2.0 * unit)
+    in_ms = search(unary, pairwise, 2.0, method)
+    in_unit = search(unary, [block * unit for block in pairwise], 2.0 * unit, method)
     assert in_unit.states == in_ms.states
 
 
-def test_one_layer_has_no_latency_between_layers():
-    result = search([np.array([1.0, 3.0, 2.0])], [], 0.0)
+@pytest.mark.parametrize("method", METHODS)
+def test_one_layer_has_no_latency_between_layers(method):
+    result = search([np.array([1.0, 3.0, 2.0])], [], 0.0, method)
     assert (result.states, result.latency_ms) == ((1,), 0.0)
 
 
-def test_equal_scores_still_reach_the_target():
+@pytest.mark.parametrize("method", METHODS)
+def test_equal_scores_still_reach_the_target(method):
     pairwise = [np.array([[4.0, 3.0], [2.0, 1.0]])]
-    assert search([np.zeros(2), np.zeros(2)], pairwise, 1.0).states == (1, 1)
+    assert search([np.zeros(2), np.zeros(2)], pairwise, 1.0, method).states == (1, 1)

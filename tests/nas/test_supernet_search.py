@@ -21,7 +21,13 @@ SCHEDULE = {"epochs": 10, "warmup": 2, "minimum": 0.0005}
 
 def open_search(schedule=None, target_ms=1.0, window=50):
     return SupernetSearch(
-        SPACE, TABLE, target_ms, window=window, gamma_iterations=12, schedule=schedule
+        SPACE,
+        TABLE,
+        target_ms,
+        window=window,
+        gamma_iterations=12,
+        method="lagrangian",
+        schedule=schedule,
     )
 
 
@@ -78,7 +84,7 @@ def test_the_best_configuration_is_the_one_that_ows_finds_on_the_mean_scores():
         np.array([values[states[:, layer] == state].mean() for state in range(3)])
         for layer in range(3)
     ]
-    expected = ows.search(unary, TABLE.pairwise(SPACE), 1.0)
+    expected = ows.search(unary, TABLE.pairwise(SPACE), 1.0, "lagrangian")
     found = search.best()
     assert found.states == expected.states
     assert found.score == pytest.approx(expected.score, rel=1e-5)

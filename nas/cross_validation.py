@@ -1,0 +1,161 @@
+"""Cross-validation of a latency table: the choice of K and R, honest errors, the learning curve."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas.latency_fit import check_samples, count_matrix, fit_problem
+from utils.errors import UserError
+
+FOLDS = 5
+AUTO = "auto"
+START = 100.0  # of K, where the search begins: the reference's value
+REGULARIZE_GRID = tuple(10.0**power for power in range(5))
+STRENGTH_GRID = tuple(10.0**power for power in range(-1, 6))
+NEIGHBOURS = (10**-0.5, 10**0.5)  # the best R of the grid is refined by half a decade
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The cross-validated error of one (K, R)."""
+
+    regularize: float
+    strength: float
+    nrmse: float  # root mean square error on held-out folds / mean measured latency
+    standard_error: float  # of nrmse
+
+
+@dataclass(frozen=True)
+class LearningPoint:
+    """The cross-validated error of tables fitted to part of the training folds."""
+
+    samples: int  # networks that each table was fitted to, on average
+    nrmse: float
+    standard_error: float
+
+
+def split_folds(configurations, folds, rng):
+    """Return the fold of each network, ints (networks,); equal configurations share a fold."""
+    groups = defaultdict(list)
+    for index, configuration in enumerate(configurations):
+        groups[tuple(configuration)].append(index)
+    if len(groups) < folds:
+        raise UserError(
+            f"{len(groups)} different configurations are too few for {folds} folds of "
+            "cross-validation: take more samples, or give K and R as numbers"
+        )
+    numbers = np.empty(len(configurations), dtype=np.int64)
+    for place, group in enumerate(rng.permutation(len(groups))):
+        numbers[list(groups.values())[group]] = place % folds
+    return numbers
+
+
+class CrossValidator:
+    """Fits tables to all folds but one and predicts that one, for one (K, R) after the other."""
+
+    def __init__(self, samples, space, rng, folds=FOLDS, with_prior=True):
+        """samples: list of (configuration, latency in ms per image)."""
+        self.space, self.rng, self.with_prior = space, rng, with_prior
+        configurations, self.latencies_ms = check_samples(samples)
+        self.configurations = np.array(configurations)
+        self.counts = count_matrix(space, configurations)
+        self.fold_of = split_folds(configurations, folds, rng)
+        self.folds = folds
+        self._problems = [self._problem(self.fold_of != fold) for fold in range(folds)]
+
+    def _problem(self, chosen):
+        configurations = self.configurations[chosen]
+        return fit_problem(self.space, configurations, self.latencies_ms[chosen], self.with_prior)
+
+    def predict(self, regularize, strength, problems=None, tick=lambda: None):
+        """Return the latency of each network in ms, predicted by the table that lacks its fold."""
+        predicted_ms = np.empty_like(self.latencies_ms)
+        for fold, problem in enumerate(problems or self._problems):
+            values_ms = problem.solve(regularize, strength).values_ms
+            held_out = self.fold_of == fold
+            predicted_ms[held_out] = self.counts[held_out] @ values_ms
+            tick()
+        return predicted_ms
+
+    def trial(self, regularize, strength, tick=lambda: None):
+        """Return the Trial of one (K, R)."""
+        predicted_ms = self.predict(regularize, strength, tick=tick)
+        return Trial(regularize, strength, *self.error(predicted_ms))
+
+    def error(self, predicted_ms):
+        """Return (NRMSE, its standard error) of cross-validated predictions in ms."""
+        mean_ms = self.latencies_ms.mean()
+        squares = (predicted_ms / mean_ms - self.latencies_ms / mean_ms) ** 2
+        nrmse = float(np.sqrt(squares.mean()))
+        spread = float(squares.std(ddof=1) / np.sqrt(len(squares)))
+        return nrmse, spread / (2 * nrmse) if nrmse else 0.0
+
+    def predict_from_part(self, regularize, strength, share, tick=lambda: None):
+        """Return (predictions in ms, mean number of samples) with a share of each training set."""
+        problems, sizes = [], []
+        for fold in range(self.folds):
+            training = np.flatnonzero(self.fold_of != fold)
+            size = max(1, round(share * len(training)))
+            problems.append(self._problem(self.rng.choice(training, size, replace=False)))
+            sizes.append(size)
+        return self.predict(regularize, strength, problems, tick), round(np.mean(sizes))
+
+
+def choose(validator, regularize=AUTO, strength=AUTO, tick=lambda: None):
+    """Return (the best Trial, all Trials): K and R of least cross-validated error.
+
+    regularize, strength: a number is kept, "auto" is searched; strength 0 means no prior.
+    R is scanned at K = 100, over decades and half a decade to both sides of the best, then K at the
+    best R: the error depends little on K, so that a full grid would only be slower.
+    """
+    trials = {}
+
+    def best_of(pairs):
+        for pair in pairs:
+            if pair not in trials:
+                trials[pair] = validator.trial(*pair, tick=tick)
+        return min(trials.values(), key=lambda trial: trial.nrmse)
+
+    best = best_of([(START if regularize == AUTO else regularize,
+                     STRENGTH_GRID[0] if strength == AUTO else strength)])  # fmt: skip
+    if strength == AUTO:
+        best = best_of([(best.regularize, value) for value in STRENGTH_GRID])
+        best = best_of([(best.regularize, best.strength * factor) for factor in NEIGHBOURS])
+    if regularize == AUTO:
+        best = best_of([(value, best.strength) for value in REGULARIZE_GRID])
+    return best, list(trials.values())
+
+
+def number_of_trials(regularize, strength):
+    """Return how many Trials `choose` makes at most."""
+    count = 1
+    if strength == AUTO:
+        count += len(STRENGTH_GRID) - 1 + len(NEIGHBOURS)
+    if regularize == AUTO:
+        count += len(REGULARIZE_GRID) - 1
+    return count
+
+
+def scan_of(trials, name):
+    """Return the trials that differ in "regularize" or "strength" alone, in its order.
+
+    An empty list if it was not searched.
+    """
+    other = "strength" if name == "regularize" else "regularize"
+    common, count = Counter(getattr(trial, other) for trial in trials).most_common(1)[0]
+    if count == 1:
+        return []
+    scanned = [trial for trial in trials if getattr(trial, other) == common]
+    return sorted(scanned, key=lambda trial: getattr(trial, name))
+
+
+def flat_range(trials, name, tolerance=0.01):
+    """Return (low, high): the tried values of "regularize" or "strength" about as good as the best.
+
+    Their errors are at most 1 + tolerance times the least; None if it was not searched.
+    """
+    scanned = scan_of(trials, name)
+    least = min((trial.nrmse for trial in scanned), default=0)
+    good = [getattr(t, name) for t in scanned if t.nrmse <= (1 + tolerance) * least]
+    return (min(good), max(good)) if good else None

@@ -1,0 +1,237 @@
+"""Label setting along a chain: every undominated way to spend several budgets, as compiled kernels.
+
+A label is a partial configuration: row (score so far, budget left of each resource). Everything in
+it is better when greater, so a label dominates another if no column is less. The labels of a node
+are grouped by state: those of state s are rows starts[s]:starts[s + 1], by decreasing first budget.
+With one resource their scores then increase.
+Source: label setting for resource-constrained shortest paths (Dumitrescu and Boland 2003).
+"""
+
+import numba
+import numpy as np
+
+
+def undominated(chain, gammas, floor, capacity):
+    """Return the undominated configurations of a BudgetedChain that keep its budgets.
+
+    gammas: (K, m), multipliers of the Lagrangian bounds. K = 0: none; then the answer is empty
+    and dropped is inf as soon as the capacity does not suffice
+    floor: configurations of lesser score may be left out
+    capacity: at most so many labels are kept per state, those of greatest bound
+    Returns (labels, states, dropped, work): labels (L, 1 + m) as above, ordered, states (L, N), the
+    greatest bound of what was dropped for want of capacity (-inf: nothing was), and how many
+    labels were looked at.
+    """
+    least = least_to_end(chain)
+    rest = _to_end(chain.unary, chain.resources, chain.sizes, gammas)
+    labels, starts = np.array([[0.0, *chain.budgets]]), np.array([0, 1])
+    parents, groups, dropped, work = [], [starts], -np.inf, 0
+    for node in range(1, len(chain.sizes)):
+        labels, starts, rows, lost, looked_at = _extend(
+            node, labels, starts, chain.unary, chain.resources, chain.sizes,
+            least, gammas, rest, floor, capacity,
+        )  # fmt: skip
+        parents.append(rows)
+        groups.append(starts)
+        dropped, work = max(dropped, lost), work + looked_at
+        if dropped == np.inf:
+            return labels[:0], np.empty((0, len(chain.sizes)), np.int64), dropped, work
+    rows = np.arange(len(labels))
+    states = np.zeros((len(labels), len(chain.sizes)), dtype=np.int64)
+    for node in range(len(chain.sizes) - 1, 0, -1):
+        states[:, node] = np.searchsorted(groups[node], rows, side="right") - 1
+        rows = parents[node - 1][rows]
+    return labels, states, dropped, work
+
+
+def least_to_end(chain):
+    """Return what the nodes after a state use up at least of each resource, shape (m, N, S)."""
+    each = np.eye(len(chain.budgets))
+    return -_to_end(0 * chain.unary, chain.resources, chain.sizes, each)
+
+
+@numba.njit(cache=True)
+def _to_end(unary, resources, sizes, gammas):
+    """Return the best sum of unary - gamma * resources over the nodes after i, if i is in state s.
+
+    Shape (K, N, S), one for each row of gammas (K, m).
+    """
+    best = np.zeros((len(gammas), *unary.shape))
+    for k in range(len(gammas)):
+        for i in range(len(sizes) - 2, -1, -1):
+            for s in range(sizes[i]):
+                top = -np.inf
+                for t in range(sizes[i + 1]):
+                    value = unary[i + 1, t] + best[k, i + 1, t]
+                    for r in range(len(resources)):
+                        value -= gammas[k, r] * resources[r, i, s, t]
+                    top = max(top, value)
+                best[k, i, s] = top
+    return best
+
+
+@numba.njit(cache=True)
+def _extend(node, labels, starts, unary, resources, sizes, least, gammas, rest, floor, capacity):
+    """Extend the labels of the node before to `node`; arguments as in `undominated`.
+
+    least (m, N, S): what the nodes after a state use up at least
+    rest (K, N, S): for each multiplier, the best Lagrangian value of the nodes after a state
+    Returns (labels, starts, parents, dropped, work); parents: the row that each label came from.
+    """
+    states, columns = sizes[node], labels.shape[1]
+    room = min(len(labels), 3 * capacity)
+    fresh, kept, merged = np.empty((3, room, columns))
+    fresh_rows, kept_rows, merged_rows = np.empty((3, room), np.int32)
+    out = np.empty((states * min(room, capacity), columns))
+    parents = np.empty(len(out), np.int32)
+    new_starts = np.zeros(states + 1, np.int64)
+    dropped, work = -np.inf, 0
+    for t in range(states):
+        number = 0
+        for s in range(len(starts) - 1):
+            found = _step(
+                s, t, node, labels, starts, unary, resources, least, gammas, rest, floor,
+                fresh, fresh_rows,
+            )  # fmt: skip
+            work += starts[s + 1] - starts[s]
+            if found:
+                # With one resource a label is compared with one other, else with all: 8 take
+                # the time of 1.
+                work += number + found if columns == 2 else number * found // 8
+                number = _merge(
+                    kept, kept_rows, number, fresh, fresh_rows, found, merged, merged_rows
+                )
+                kept, merged = merged, kept
+                kept_rows, merged_rows = merged_rows, kept_rows
+            # Now and then, so that the lists stay short, and at the end.
+            if number > 2 * capacity or (number > capacity and s == len(starts) - 2):
+                if not len(gammas):  # no bounds to choose by
+                    return out[:0].copy(), new_starts, parents[:0].copy(), np.inf, work
+                lost = _choose(kept, kept_rows, number, gammas, rest, node, t, capacity)
+                dropped, number = max(dropped, lost), capacity
+        for j in range(number):
+            _copy(kept, kept_rows, j, out, parents, new_starts[t] + j)
+        new_starts[t + 1] = new_starts[t] + number
+    total = new_starts[states]
+    return out[:total].copy(), new_starts, parents[:total].copy(), dropped, work
+
+
+@numba.njit(cache=True)
+def _step(
+    s, t, node, labels, starts, unary, resources, least, gammas, rest, floor, fresh, fresh_rows
+):  # fmt: skip
+    """Extend the labels of state s by the step to state t of `node`; returns how many may go on."""
+    found = 0
+    for row in range(starts[s], starts[s + 1]):
+        label = fresh[found]
+        label[0] = labels[row, 0] + unary[node, t]
+        fits = True
+        for c in range(1, len(label)):
+            label[c] = labels[row, c] - resources[c - 1, node - 1, s, t]
+            fits &= label[c] >= least[c - 1, node, t]
+        if fits and _bound(label, gammas, rest, node, t) >= floor:
+            fresh_rows[found] = row
+            found += 1
+    return found
+
+
+@numba.njit(cache=True)
+def _bound(label, gammas, rest, node, state):
+    """Return the least Lagrangian bound of the scores that a label can reach; inf without any.
+
+    For multipliers gamma: score + gamma * budgets left + best Lagrangian value of the rest.
+    """
+    bound = np.inf
+    for k in range(len(gammas)):
+        value = label[0] + rest[k, node, state]
+        for c in range(1, len(label)):
+            value += gammas[k, c - 1] * label[c]
+        bound = min(bound, value)
+    return bound
+
+
+@numba.njit(cache=True)
+def _merge(a, a_rows, a_count, b, b_rows, b_count, out, out_rows):
+    """Merge two lists of labels, each free of dominated ones; returns the number of labels left.
+
+    A label of one list can only be dominated by those of the other that come before it.
+    """
+    i = j = number = 0
+    while i < a_count or j < b_count:
+        if j == b_count or (i < a_count and not _before(b[j], a[i])):
+            if not _is_dominated(a[i], b, j):
+                _copy(a, a_rows, i, out, out_rows, number)
+                number += 1
+            i += 1
+        else:
+            if not _is_dominated(b[j], a, i):
+                _copy(b, b_rows, j, out, out_rows, number)
+                number += 1
+            j += 1
+    return number
+
+
+@numba.njit(cache=True)
+def _copy(labels, rows, i, out, out_rows, j):
+    """Copy label i to place j of out. (A loop: assigning slices takes seconds to compile.)"""
+    for c in range(labels.shape[1]):
+        out[j, c] = labels[i, c]
+    out_rows[j] = rows[i]
+
+
+@numba.njit(cache=True)
+def _before(label, other):
+    """Return whether a label comes first: more of the first budget, or as much and more score."""
+    return label[1] > other[1] or (label[1] == other[1] and label[0] > other[0])
+
+
+@numba.njit(cache=True)
+def _is_dominated(label, others, count):
+    """Return whether one of the first `count` others, none of which comes later, dominates."""
+    if len(label) == 2:  # one resource: the last of them has the greatest score
+        return count > 0 and others[count - 1, 0] >= label[0]
+    for j in range(count - 1, -1, -1):
+        c = 0
+        while c < len(label) and others[j, c] >= label[c]:
+            c += 1
+        if c == len(label):
+            return True
+    return False
+
+
+@numba.njit(cache=True)
+def _choose(labels, rows, count, gammas, rest, node, state, capacity):
+    """Keep `capacity` of the first `count` labels, those of greatest bound, in their order.
+
+    Where bounds tie they are spread evenly. Returns the greatest bound that was left out.
+    """
+    bounds = np.empty(count)
+    low, high = np.inf, -np.inf
+    for j in range(count):
+        bounds[j] = _bound(labels[j], gammas, rest, node, state)
+        low, high = min(low, bounds[j]), max(high, bounds[j])
+    # Invariant: at most `capacity` bounds are above high, more are at least low.
+    places = capacity  # for those between low and high, which count as ties
+    for _ in range(40):
+        middle, above = (low + high) / 2, 0
+        for bound in bounds:
+            above += bound > middle
+        if above > capacity:
+            low = middle
+        else:
+            high, places = middle, capacity - above
+    ties = 0
+    for bound in bounds:
+        ties += low <= bound <= high
+    number, seen, lost = 0, 0, -np.inf
+    for j in range(count):
+        take = bounds[j] > high
+        if low <= bounds[j] <= high:
+            take = (seen + 1) * places // ties > seen * places // ties
+            seen += 1
+        if take:
+            _copy(labels, rows, j, labels, rows, number)
+            number += 1
+        else:
+            lost = max(lost, bounds[j])
+    return lost

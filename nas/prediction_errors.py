@@ -1,0 +1,58 @@
+"""How far predicted latencies are from measured ones."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class PredictionErrors:
+    """Errors of predicted latencies over a set of measured networks."""
+
+    networks: int
+    nrmse: float  # root mean square error / mean measured latency
+    rmse_ms: float
+    largest_ms: float  # the greatest absolute error
+    rank_correlation: float  # Spearman's rho; NaN if all values of a side are equal
+
+
+def prediction_errors(predicted_ms, measured_ms):
+    """Return the PredictionErrors of two arrays of latencies in ms per image, shape (networks,).
+
+    Raises UserError if there is no network.
+    """
+    predicted_ms = np.asarray(predicted_ms, dtype=np.float64)
+    measured_ms = np.asarray(measured_ms, dtype=np.float64)
+    if predicted_ms.shape != measured_ms.shape:
+        raise ValueError(f"{predicted_ms.shape} predictions of {measured_ms.shape} measurements")
+    if not len(measured_ms):
+        raise UserError("there is no network to validate on")
+    errors_ms = predicted_ms - measured_ms
+    rmse_ms = float(np.sqrt(np.mean(errors_ms**2)))
+    return PredictionErrors(
+        networks=len(measured_ms),
+        nrmse=rmse_ms / float(measured_ms.mean()),
+        rmse_ms=rmse_ms,
+        largest_ms=float(np.abs(errors_ms).max()),
+        rank_correlation=_spearman(predicted_ms, measured_ms),
+    )
+
+
+def worst_networks(predicted_ms, measured_ms, count=5):
+    """Return the indices of the networks of greatest absolute error, the greatest first."""
+    errors_ms = np.abs(np.asarray(predicted_ms) - np.asarray(measured_ms))
+    return np.argsort(-errors_ms, kind="stable")[:count].tolist()
+
+
+def percent(share):
+    """Return a share as per cent, two digits behind the point at most: 0.0313 is "3.13"."""
+    return f"{100 * share:.2f}".rstrip("0").rstrip(".")
+
+
+def _spearman(first, second):
+    ranks = [rankdata(values) - (len(values) + 1) / 2 for values in (first, second)]
+    lengths = np.linalg.norm(ranks[0]) * np.linalg.norm(ranks[1])
+    return float(ranks[0] @ ranks[1] / lengths) if lengths else float("nan")

@@ -1,0 +1,97 @@
+"""A latency table that states its own error: K and R chosen, interval and learning curve stored."""
+
+import sys
+from dataclasses import asdict
+
+import numpy as np
+
+from nas.conformal import LEVEL, calibrate
+from nas.cross_validation import (
+    AUTO,
+    FOLDS,
+    CrossValidator,
+    LearningPoint,
+    choose,
+    flat_range,
+    number_of_trials,
+)
+from nas.latency_fit import check_samples, check_weights, count_matrix, fit
+
+INTERVAL_FOLDS = 10  # more than for the choice: tables closer to the final one, honest residuals
+SHARES = (0.125, 0.25, 0.5)  # of the training folds, for the learning curve
+FLAT = 0.01  # relative: errors this close to the least count as equal
+
+
+def fit_validated(samples, space, rng, regularize=AUTO, strength=AUTO, metadata=None, tick=None):
+    """Return a LatencyTable whose metadata states how it was chosen and how far to trust it.
+
+    samples:              list of (configuration, latency in ms per image)
+    rng:                  divides the samples into folds
+    regularize, strength: K and R, numbers or "auto" for cross-validation; strength 0: no prior
+    tick:                 called after every solved fit, number_of_fits times at most
+    metadata["fit"] of the table states the trials of cross-validation, the conformal interval, the
+    learning curve and how often each variable was sampled.
+    Raises UserError and SolverError as `fit`; warns where there are too few samples for intervals.
+    """
+    tick = tick or (lambda: None)
+    configurations, _ = check_samples(samples)
+    check_weights(*(0 if value == AUTO else value for value in (regularize, strength)))
+    different = len(set(configurations))
+    validation = {}
+    if AUTO in {regularize, strength} or different >= INTERVAL_FOLDS:
+        validator = CrossValidator(samples, space, rng, with_prior=strength != 0)
+        best, trials = choose(validator, regularize, strength, tick)
+        regularize, strength = best.regularize, best.strength
+        validation["cross_validation"] = _cross_validation(best, trials)
+        validation["learning_curve"] = _learning_curve(validator, best, tick)
+
+    table = fit(samples, space, regularize, strength, metadata)
+    tick()
+    if different >= INTERVAL_FOLDS:
+        validation["interval"] = _interval(samples, space, rng, regularize, strength, tick)
+    else:
+        print(
+            f"warning: {different} different configurations are too few for a "
+            f"{LEVEL:.0%} interval, {INTERVAL_FOLDS} are needed",
+            file=sys.stderr,
+        )
+    seen = count_matrix(space, configurations).sum(axis=0)
+    validation["coverage"] = " ".join(str(int(count)) for count in np.ravel(seen))
+    table.metadata["fit"].update(validation)
+    return table
+
+
+def number_of_fits(regularize, strength):
+    """Return how often fit_validated solves a problem at most."""
+    trials = number_of_trials(regularize, strength)
+    return (trials + len(SHARES)) * FOLDS + 1 + INTERVAL_FOLDS
+
+
+def _cross_validation(best, trials):
+    return {
+        "folds": FOLDS,
+        **asdict(best),
+        "trials": [asdict(trial) for trial in trials],
+        "flat_within": FLAT,
+        "flat_regularize": flat_range(trials, "regularize", FLAT),
+        "flat_strength": flat_range(trials, "strength", FLAT),
+    }
+
+
+def _learning_curve(validator, best, tick):
+    points = []
+    for share in SHARES:
+        predicted_ms, size = validator.predict_from_part(
+            best.regularize, best.strength, share, tick
+        )
+        points.append(LearningPoint(size, *validator.error(predicted_ms)))
+    size = round(len(validator.latencies_ms) * (1 - 1 / validator.folds))
+    points.append(LearningPoint(size, best.nrmse, best.standard_error))
+    return [asdict(point) for point in points]
+
+
+def _interval(samples, space, rng, regularize, strength, tick):
+    validator = CrossValidator(samples, space, rng, INTERVAL_FOLDS, with_prior=strength != 0)
+    predicted_ms = validator.predict(regularize, strength, tick=tick)
+    interval = calibrate(predicted_ms, validator.latencies_ms)
+    return interval and interval.as_dict()

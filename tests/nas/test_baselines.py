@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+from small_chains import chains, enumerate_chain
+
+from benchmarks import search_instances
+from nas import baselines
+from nas.constrained_search import Constraint, solve
+from nas.search_space import SearchSpace
+
+
+def test_best_uniform_is_the_widest_multiplier_that_meets_the_target():
+    space = SearchSpace(levels=5)
+    unary = [np.arange(len(widths), dtype=float) for widths in space.choices]
+    _, pairwise = search_instances.realistic(space, np.random.default_rng(0))
+    for configuration in space.uniform_multipliers():
+        states = space.states(configuration)
+        latency = sum(b[states[i], states[i + 1]] for i, b in enumerate(pairwise))
+        best = baselines.best_uniform(space, unary, pairwise, latency)
+        assert space.configuration(best.states) == configuration
+        assert best.latency_ms == pytest.approx(latency)
+        assert best.score == states.sum()
+    narrowest = baselines.best_uniform(space, unary, pairwise, 1e9)
+    assert narrowest.states == tuple(len(widths) - 1 for widths in space.choices)
+    assert baselines.best_uniform(space, unary, pairwise, 1e-9) is None
+
+
+def test_greedy_slimming_by_hand():
+    """From (2, 2) at 6 ms: layer 1 costs 1 per 1 ms, layer 2 costs 1 per 2 ms, so layer 2 shrinks;
+    then layer 1 costs 1 per 1 ms, layer 2 costs 9 per 1 ms, so layer 1 shrinks."""
+    unary = [np.array([-5.0, -1.0, 0.0]), np.array([-10.0, -1.0, 0.0])]
+    pairwise = [np.array([[1.0, 1.0, 3.0], [2.0, 3.0, 5.0], [3.0, 4.0, 6.0]])]
+    assert baselines.greedy_slimming(unary, pairwise, 6.0).states == (2, 2)
+    assert baselines.greedy_slimming(unary, pairwise, 5.9).states == (2, 1)
+    assert baselines.greedy_slimming(unary, pairwise, 3.9).states == (1, 1)
+    assert baselines.greedy_slimming(unary, pairwise, 0.9) is None
+
+
+def test_greedy_slimming_shrinks_what_saves_no_time_last():
+    unary = [np.array([-0.1, 0.0]), np.array([-1.0, 0.0])]
+    pairwise = [np.array([[1.0, 3.0], [1.0, 2.0]])]  # the narrower first layer is slower
+    assert baselines.greedy_slimming(unary, pairwise, 1.5).states == (1, 0)
+
+
+@given(chains(), st.integers(0, 64))
+@settings(max_examples=100, deadline=None)
+def test_no_baseline_beats_the_search_or_misses_the_target(chain, share):
+    unary, [pairwise] = chain
+    _, _, latencies = enumerate_chain(unary, pairwise)
+    target = latencies.min() + share / 64 * np.ptp(latencies)
+    best = solve(unary, [Constraint(pairwise, target)])
+    answers = baselines.random_feasible(unary, pairwise, target, np.random.default_rng(0), 5)
+    answers.append(baselines.greedy_slimming(unary, pairwise, target))
+    assert len(answers) == 6
+    for answer in filter(None, answers):
+        assert answer.score <= best.score + 1e-9
+        assert answer.latency_ms <= target + 1e-9
+        assert answer == baselines.answer(unary, pairwise, answer.states)
+
+
+def test_random_feasible_is_uniform_over_what_meets_the_target():
+    """Against enumeration: a chi-square test on the counts of every feasible configuration."""
+    rng = np.random.default_rng(0)
+    unary = [np.array([0.0, 1.0, -np.inf]), *(np.zeros(3) for _ in range(3))]
+    pairwise = [rng.random((3, 3)) for _ in range(3)]
+    states, _, latencies = enumerate_chain(unary, pairwise)
+    target = np.quantile(latencies, 0.3)
+    feasible = [tuple(row) for row in states[latencies <= target]]
+    answers = baselines.random_feasible(unary, pairwise, target, rng, 4000)
+    drawn = [answer.states for answer in answers]
+    assert set(drawn) == set(feasible)
+    assert chisquare([drawn.count(row) for row in feasible]).pvalue > 1e-3
+
+
+def test_what_fits_only_when_rounded_down_to_bins_is_rejected():
+    """25 wide layers of 80.5 bins each miss the target, though 25 times 80 bins would meet it."""
+    unary = [np.zeros(1), *(np.zeros(2) for _ in range(40))]
+    step = np.array([[0.0, 80.5 / baselines.BINS]])
+    pairwise = [step, *(np.tile(step, (2, 1)) for _ in range(39))]
+    answers = baselines.random_feasible(unary, pairwise, 1.0, np.random.default_rng(0), 200)
+    assert len(answers) == 200
+    assert max(sum(answer.states) for answer in answers) == 24
+
+
+def test_random_feasible_finds_the_fastest_configuration_or_nothing():
+    unary, pairwise = search_instances.realistic(SearchSpace(), np.random.default_rng(0))
+    fastest = min(search_instances.targets(unary, pairwise, 2))
+    rng = np.random.default_rng(0)
+    assert baselines.random_feasible(unary, pairwise, 0.01 * fastest, rng, 5) == []

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from nas.prediction_errors import percent, prediction_errors, worst_networks
+from utils.errors import UserError
+
+
+def test_errors_by_hand():
+    errors = prediction_errors([1.0, 2.0, 6.0], [1.0, 4.0, 4.0])
+    assert errors.networks == 3
+    assert errors.rmse_ms == pytest.approx(np.sqrt(8 / 3))
+    assert errors.nrmse == pytest.approx(np.sqrt(8 / 3) / 3)
+    assert errors.largest_ms == 2.0
+
+
+def test_rank_correlation_equals_scipys_with_ties():
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 5, 40), rng.integers(0, 5, 40)
+    expected = spearmanr(first, second).statistic
+    assert prediction_errors(first + 1, second + 1).rank_correlation == pytest.approx(expected)
+
+
+def test_one_network_has_no_rank_correlation_and_none_is_an_error():
+    assert np.isnan(prediction_errors([1.0], [2.0]).rank_correlation)
+    with pytest.raises(UserError, match="no network"):
+        prediction_errors([], [])
+    with pytest.raises(ValueError, match="predictions of"):
+        prediction_errors([1.0, 2.0], [1.0])
+
+
+def test_worst_networks_come_first_and_ties_in_order():
+    assert worst_networks([1, 5, 3, 9], [1, 4, 4, 6], count=3) == [3, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.0313, "3.13"), (0.015, "1.5"), (0.1, "10"), (1, "100"), (0, "0")]
+)
+def test_shares_as_per_cent(share, text):
+    assert percent(share) == text
