@@ -7,7 +7,6 @@ piecewise linear: each configuration is a line (one resource) or a plane (severa
 
 import numba
 import numpy as np
-from scipy.optimize import linprog
 
 from nas import mrf
 
@@ -112,6 +111,8 @@ def _lowest(planes):
 
     planes: (n, 1 + m). Returns (z, gamma), gamma at least 0.
     """
+    from scipy.optimize import linprog  # half a second, which one constraint need not wait for
+
     matrix = np.hstack([-np.ones((len(planes), 1)), planes[:, 1:]])
     cost = np.eye(matrix.shape[1])[0]
     bounds = [(-1.0, None), *[(0.0, GREATEST)] * (len(cost) - 1)]

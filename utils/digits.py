@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 BLACKEST = 16  # the scans count the inked ones of 4×4 cells
 VALIDATION_SHARE = 0.2
@@ -15,8 +13,8 @@ VALIDATION_SHARE = 0.2
 class Digits:
     """One half of the digits; dataset[(epoch, index)] -> (float32 image (3, H, W), int label).
 
-    Training images are shifted by up to an eighth of their side, drawn from
-    default_rng((seed, epoch, index)). They are never flipped: a flipped 2 is no 2.
+    Training images are shifted by up to a sixteenth of their side, half a cell of the scan; the
+    shifts are drawn from default_rng((seed, epoch, index)). A flipped 2 is no 2: none is flipped.
     """
 
     scans: np.ndarray  # (n, 8, 8), 0 to 16
@@ -37,7 +35,7 @@ class Digits:
         image = Image.fromarray(self.scans[index]).resize((side, side), Image.Resampling.BILINEAR)
         if self.augments:
             rng = np.random.default_rng((self.seed, epoch, index))
-            right, down = (int(shift) for shift in rng.integers(-(side // 8), side // 8 + 1, 2))
+            right, down = (int(shift) for shift in rng.integers(-(side // 16), side // 16 + 1, 2))
             # Pixels from outside the image are 0, which is these scans' background.
             image = image.transform(image.size, Image.Transform.AFFINE, (1, 0, right, 0, 1, down))
         gray = (np.asarray(image, dtype=np.float32) / BLACKEST - self.mean) / self.std
@@ -46,6 +44,10 @@ class Digits:
 
 def open_digits(input_size, seed):
     """Return (train, val), 1,437 and 360 digits: every seed gets the same stratified halves."""
+    # Imported here: scikit-learn takes a second, which other data need not wait for.
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
     digits = load_digits()
     train_scans, val_scans, train_labels, val_labels = train_test_split(
         digits.images.astype(np.float32),
