@@ -108,14 +108,10 @@ def reestimate_batch_norm(net, batches):
     Returns net. Raises ValueError if there is no batch.
     """
     context = net.classifier.weight.list_ctx()[0]
-    sums, seen = 0, 0
+    sums, seen = [0] * 2 * len(net.features), 0
     for images in batches:
         statistics = _batch_statistics(net, mx.nd.array(images, ctx=context))
-        sums = (
-            [len(images) * s for s in statistics]
-            if not seen
-            else [total + len(images) * s for total, s in zip(sums, statistics, strict=True)]
-        )
+        sums = [s + len(images) * new for s, new in zip(sums, statistics, strict=True)]
         seen += len(images)
         mx.nd.waitall()  # or MXNet would queue all batches at once
     if not seen:

@@ -28,18 +28,25 @@ class MaskedPass(MobileNetV1):
     """The pass in which every image has its own width in every layer.
 
     Called with images of shape (B, 3, H, W) and widths of shape (B, 14); returns logits of shape
-    (B, classes). Channels of an image beyond its width are zero behind every BatchNorm and ReLU,
-    also the depthwise ones: there the shift of BatchNorm would turn zeros into constants.
-    BatchNorm takes its batch statistics over all images, zeros included.
+    (B, classes). An image's channels beyond its width are zero where a layer mixes channels: before
+    every pointwise layer, behind the depthwise BatchNorm and ReLU (or the shift of BatchNorm would
+    leak as a constant), and before the classifier.
+    # Differs from the paper: no masks before depthwise layers. These work channel by channel, so
+    # that masks change nothing in the channels that count; but their zeros would count in the
+    # batch statistics.
     """
 
     def hybrid_forward(self, F, images, widths):
         x = images
         for index, layer in enumerate(self.features):
-            column = index // 2  # first | depthwise, pointwise | depthwise, pointwise | …
-            width = F.slice_axis(widths, axis=1, begin=column, end=column + 1).reshape((-1,))
-            # Each image's channels are its sequence. Three times as fast as multiplying by masks.
-            x = F.SequenceMask(layer(x), width, use_sequence_length=True, axis=1)
+            x = layer(x)
+            is_depthwise, is_last = index % 2 == 1, index == len(self.features) - 1
+            if is_depthwise or is_last:
+                column = index // 2  # of the width of these channels
+                width = F.slice_axis(widths, axis=1, begin=column, end=column + 1).reshape((-1,))
+                # Each image's channels are its sequence. A pass with F.broadcast_mul(x, mask)
+                # takes twice as long: it goes backward into the masks too.
+                x = F.SequenceMask(x, width, use_sequence_length=True, axis=1)
         return self.classifier(self.pool(x))
 
 
@@ -80,21 +87,32 @@ class SlimmableMobileNetV1(mx.gluon.Block):
 def narrow_pass(wide, configuration):
     """Return the pass that a net cut out of a MobileNetV1 makes, with gradients into the wide net.
 
-    It is the plain net with every parameter replaced by a slice of the wide net's. Only the
-    running statistics are its own, for MXNet cannot update a slice.
+    It is a plain net with every parameter replaced by a slice of the wide net's. Only the running
+    statistics are its own, for MXNet cannot update a slice.
+    Its widths are rounded up to multiples of 16, for which oneDNN has one set of fast kernels, the
+    same ones as in the masked pass. The channels too many are off, and their weights get no
+    gradient: scale and shift of their BatchNorm are zero.
     Raises UserError that names the layer if a width is greater than the wide net's.
     """
-    plain = MobileNetV1(_within(configuration, wide), wide.classes, prefix="narrow_")
+    configuration = _within(configuration, wide)
+    pairs = zip(configuration, wide.configuration, strict=True)
+    rounded = [min(-(-width // 16) * 16, greatest) for width, greatest in pairs]
+    plain = MobileNetV1(rounded, wide.classes, prefix="narrow_")
+    exact = MobileNetV1(configuration, wide.classes, prefix=plain.prefix).collect_params()
     shared = wide.collect_params()
     parameters = mx.gluon.ParameterDict("")
     slices = {}
     for name, parameter in plain.collect_params().items():
         if parameter.grad_req == "null":
             parameters.update({name: parameter})
-        else:
-            whole = shared[wide.prefix + name.removeprefix(plain.prefix)]
-            parameters.update({whole.name: whole})
-            slices[name] = _leading(mx.sym, whole.var(), parameter.shape)
+            continue
+        whole = shared[wide.prefix + name.removeprefix(plain.prefix)]
+        parameters.update({whole.name: whole})
+        slices[name] = _leading(mx.sym, whole.var(), parameter.shape)
+        off = parameter.shape[0] - exact[name].shape[0]
+        if off and name.endswith(("gamma", "beta")):
+            kept = _leading(mx.sym, whole.var(), exact[name].shape)
+            slices[name] = mx.sym.concat(kept, mx.sym.zeros((off,)), dim=0)
     images = mx.sym.var("images", dtype="float32")
     return mx.gluon.SymbolBlock(plain(images)(**slices), images, params=parameters)
 
@@ -153,7 +171,8 @@ def sandwich_step(net, images, labels, widths):
         them: images of shape (B, 3, H, W), class numbers (B,), random widths (B, 14)
     Gradients are the sum of the three passes' and the mean over the images of all contexts: the
     optimiser's step is trainer.step(1). Each pass goes backward before the next one starts, so
-    that the activations of only one are kept.
+    that the activations of only one are needed at a time. (A net hybridised with static_alloc
+    keeps the memory of all three; without, a step on a CPU takes twice as long.)
     """
     net.collect_params().zero_grad()
     batch_size = sum(len(part) for part in labels)

@@ -71,8 +71,7 @@ class MXNetSupernet:
         """Return the validation accuracy of sub-networks, 0 to 1 each.
 
         Each sub-network is cut out of the weights, and its BatchNorm statistics are re-estimated
-        on training images. (The network itself must not make a pass in inference mode: oneDNN
-        would leave its weights in a layout that training cannot slice.)
+        on training images.
         """
         nets = [self._sub_network(configuration, train) for configuration in configurations]
         correct = np.zeros(len(nets))

@@ -2,10 +2,10 @@
 
 from collections import OrderedDict
 
-import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from models.folded_weights import Convolution, FoldedWeights
 from models.mobilenet_v1 import BASE_WIDTHS, IMAGE_CHANNELS, STRIDES, check_configuration
 
 
@@ -66,31 +66,25 @@ class MobileNetV1(nn.Module):
         return self.classifier(self.pool(self.features(images)).flatten(1))
 
 
-def fuse_batch_norm(net):
-    """Fold every BatchNorm of an evaluating MobileNetV1 into its convolution, in place.
+def folded_weights(net):
+    """Return the FoldedWeights of a MobileNetV1: what a runtime deploys, without BatchNorm.
 
-    Returns net. A deployed network has no BatchNorm left; fused and unfused outputs are equal up
-    to rounding. Raises ValueError in training mode, where the two differ.
+    Raises ValueError in training mode, where BatchNorm depends on the batch.
     """
     if net.training:
-        raise ValueError("fuse_batch_norm needs a network in evaluation mode")
-    for module in net.modules():
-        if isinstance(getattr(module, "bn", None), nn.BatchNorm2d):
-            module.conv = fuse_conv_bn_eval(module.conv, module.bn)
-            module.bn = nn.Identity()
-    return net
+        raise ValueError("folded_weights needs a network in evaluation mode")
+    layers = [module for module in net.modules() if hasattr(module, "conv")]
+    fused = [fuse_conv_bn_eval(layer.conv, layer.bn) for layer in layers]
+    return FoldedWeights(
+        tuple(
+            Convolution(array(conv.weight), array(conv.bias), conv.stride[0], conv.groups)
+            for conv in fused
+        ),
+        array(net.classifier.weight),
+        array(net.classifier.bias),
+    )
 
 
-def randomize_batch_norm(net, generator=None):
-    """Give every BatchNorm statistics, scales and shifts as training would, in place.
-
-    A fresh BatchNorm does nothing, which hides a mistake in fusing it. Returns net.
-    """
-    with torch.no_grad():
-        for module in net.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.running_mean.normal_(0, 0.1, generator=generator)
-                module.running_var.uniform_(0.5, 2, generator=generator)
-                module.weight.uniform_(0.5, 1.5, generator=generator)
-                module.bias.normal_(0, 0.1, generator=generator)
-    return net
+def array(tensor):
+    """Return a tensor as a NumPy array."""
+    return tensor.detach().cpu().numpy()
