@@ -52,6 +52,11 @@ def percent(share):
     return f"{100 * share:.2f}".rstrip("0").rstrip(".")
 
 
+def rounded(value):
+    """Return a number as text, three digits at most: 316.23 is "316", 316228 is "316000"."""
+    return f"{float(f'{value:.3g}'):g}"
+
+
 def _spearman(first, second):
     ranks = [rankdata(values) - (len(values) + 1) / 2 for values in (first, second)]
     lengths = np.linalg.norm(ranks[0]) * np.linalg.norm(ranks[1])

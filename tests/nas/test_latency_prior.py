@@ -12,13 +12,13 @@ def test_law_by_hand():
     def block(size, inputs, outputs):
         return Variable((size, size), 3, 1, True, False, inputs, outputs)
 
-    law = linear_law([block(8, 10, 20), block(4, 5, 7), block(8, 20, 10)]).toarray()
+    law = linear_law([block(8, 10, 20), block(4, 5, 7), block(8, 20, 16)]).toarray()
     np.testing.assert_allclose(
         law,
         [
-            [1, 0.5, 1, 1, 0, 0, 0, 0],
+            [1, 0.5, 1, 200 / 320, 0, 0, 0, 0],
             [0, 0, 0, 0, 1, 1, 1, 1],
-            [1, 1, 0.5, 1, 0, 0, 0, 0],
+            [1, 1, 0.8, 1, 0, 0, 0, 0],
         ],
     )
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from nas.prediction_errors import percent, prediction_errors, worst_networks
+from nas.prediction_errors import percent, prediction_errors, rounded, worst_networks
 from utils.errors import UserError
 
 
@@ -38,3 +38,11 @@ def test_worst_networks_come_first_and_ties_in_order():
 )
 def test_shares_as_per_cent(share, text):
     assert percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(316.2277, "316"), (316227.766, "316000"), (0.1, "0.1"), (1e5, "100000"), (0, "0")],
+)
+def test_numbers_of_three_digits(value, text):
+    assert rounded(value) == text

@@ -6,11 +6,34 @@ from matplotlib.figure import Figure
 from utils.records import atomic_write
 
 
-def new_figure(width, height):
-    """Return an empty figure of a size in inches."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+def new_figure(width, height, layout="constrained"):
+    """Return an empty figure of a size in inches; layout as for Figure."""
+    figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
+
+
+def new_grid(count, columns, cell, gaps):
+    """Return (figure, axes) of `count` small panels under a margin of an inch for a title.
+
+    cell: (width, height) of a panel with its labels in inches; gaps: (between columns, between
+    rows) as shares of a panel. Laid out by hand: half the time, where there are many labels.
+    """
+    rows = -(-count // columns)
+    width, height = cell[0] * columns, cell[1] * rows + 0.5
+    figure = new_figure(width, height, layout=None)
+    figure.subplots_adjust(
+        left=0.6 / width,
+        right=1 - 0.2 / width,
+        bottom=0.6 / height,
+        top=1 - 1.0 / height,
+        wspace=gaps[0],
+        hspace=gaps[1],
+    )
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[count:]:
+        axes.axis("off")
+    return figure, grid[:count]
 
 
 def save_figure(figure, path):

@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from nas.prediction_errors import prediction_errors
-from utils.plotting.figures import new_figure, save_figure
+from nas.prediction_errors import percent, prediction_errors
+from utils.plotting.figures import new_figure, new_grid, save_figure
 
 
-def plot_correlation(predicted_ms, measured_ms, path, title, band=None):
+def plot_correlation(predicted_ms, measured_ms, path, title, interval=None):
     """Draw measured against predicted latency, with the identity line and the errors.
 
     predicted_ms, measured_ms: (networks,) in ms per image
-    band: function of predicted latencies in ms, returns (low_ms, high_ms, label), or None
+    interval: the nas.conformal.Interval of the predictions, drawn as a band, or None
     """
     predicted_ms, measured_ms = np.asarray(predicted_ms), np.asarray(measured_ms)
     errors = prediction_errors(predicted_ms, measured_ms)
@@ -20,10 +20,11 @@ def plot_correlation(predicted_ms, measured_ms, path, title, band=None):
 
     figure = new_figure(6, 6.3)
     axes = figure.subplots()
-    if band is not None:
-        line = np.linspace(*limits, 50)
-        low_ms, high_ms, label = band(line)
-        axes.fill_between(line, low_ms, high_ms, color="tab:orange", alpha=0.25, lw=0, label=label)
+    if interval is not None:
+        inside = interval.coverage(predicted_ms, measured_ms)
+        label = f"{interval.name}, {percent(inside)} % are inside"
+        bounds = interval.bounds(limits)
+        axes.fill_between(limits, *bounds, color="tab:orange", alpha=0.25, lw=0, label=label)
     axes.plot(limits, limits, color="0.3", linewidth=1, label="identity")
     networks = f"{errors.networks} network{'s' if errors.networks > 1 else ''}"
     axes.scatter(predicted_ms, measured_ms, s=18, color="tab:blue", alpha=0.65, lw=0,
@@ -32,7 +33,7 @@ def plot_correlation(predicted_ms, measured_ms, path, title, band=None):
     axes.set_xlabel("predicted latency (ms per image)")
     axes.set_ylabel("measured latency (ms per image)")
     rank = f"rank correlation {errors.rank_correlation:.3f}"
-    axes.set_title(f"{title}\nNRMSE {100 * errors.nrmse:.2f} %, {rank}", fontsize=11)
+    axes.set_title(f"{title}\nNRMSE {percent(errors.nrmse)} %, {rank}", fontsize=11)
     axes.grid(color="0.92")
     axes.set_axisbelow(True)
     axes.legend(loc="upper left", frameon=False)
@@ -42,22 +43,24 @@ def plot_correlation(predicted_ms, measured_ms, path, title, band=None):
 def plot_latency_table(table, space, path):
     """Draw a latency table as heat maps in ms per image, one per distinct layer."""
     values_ms = table.values(space)
-    layers = distinct_layers(space)
-    columns = 4
-    rows = -(-len(layers) // columns)
-    figure = new_figure(4.3 * columns, 3.9 * rows)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, (first, last) in zip(grid, layers, strict=False):
-        draw_layer(axes, space, first, values_ms)
-        axes.set_title(layer_name(space, first, last), fontsize=10)
-    for axes in grid[len(layers) :]:
-        axes.axis("off")
-    figure.suptitle(
-        "Latency table, ms per image\n"
-        "(single entries are not identifiable; their sums along a network are)",
-        fontsize=13,
-    )
+    title = "Latency table, ms per image"
+    hint = "single entries are not identifiable; their sums along a network are"
+    figure, panels = layer_grid(space, f"{title}\n({hint})")
+    for axes, layer in panels:
+        draw_layer(axes, space, layer, values_ms)
     save_figure(figure, path)
+
+
+def layer_grid(space, title):
+    """Return a figure and its (axes, position of the layer) pairs, one per distinct layer."""
+    layers = distinct_layers(space)
+    figure, grid = new_grid(len(layers), 3, cell=(4.2, 3.7), gaps=(0.22, 0.35))
+    figure.suptitle(title, fontsize=13, y=1 - 0.15 / figure.get_figheight())
+    panels = []
+    for axes, (first, last) in zip(grid, layers, strict=True):
+        axes.set_title(layer_name(space, first, last), fontsize=10)
+        panels.append((axes, first))
+    return figure, panels
 
 
 def distinct_layers(space):
@@ -81,12 +84,15 @@ def layer_name(space, first, last):
     return f"{name}: {height}×{width}" + (f", stride {stride}" if stride > 1 else "")
 
 
-def draw_layer(axes, space, layer, values_ms):
-    """Draw the heat map of one layer with its own colour bar: inputs down, outputs across."""
+def draw_layer(axes, space, layer, values, **colours):
+    """Draw the heat map of one layer with its own colour bar: inputs down, outputs across.
+
+    values: one number per variable of the space; colours: as for Axes.imshow
+    """
     block = space.blocks[layer]
-    image = axes.imshow(values_ms[block], origin="lower", aspect="auto", cmap="viridis")
-    colours = axes.figure.colorbar(image, ax=axes, pad=0.02, format="%.3g")
-    colours.ax.tick_params(labelsize=7)
+    image = axes.imshow(values[block], origin="lower", aspect="auto", **colours)
+    bar = axes.figure.colorbar(image, ax=axes, pad=0.02, format="%.3g")
+    bar.ax.tick_params(labelsize=7)
     for axis, indices, name in (
         (axes.xaxis, [space.variables[i].out_channels for i in block[0]], "out"),
         (axes.yaxis, [space.variables[i].in_channels for i in block[:, 0]], "in"),

@@ -14,8 +14,9 @@ def plot_widths(configurations, space, path):
     axes = figure.subplots()
     layers = np.arange(1, len(space.choices) + 1)
     base = np.array(space.base_widths)
-    for widths in zip(*space.choices, strict=False):
-        axes.plot(layers, np.array(widths) / base, ".", color="0.85", zorder=0)
+    for layer, widths in zip(layers, space.choices, strict=True):
+        heights = np.array(widths) / base[layer - 1]
+        axes.plot(np.full(len(widths), layer), heights, ".", color="0.8", zorder=0)
     for name, configuration in configurations.items():
         axes.step(layers, np.array(configuration) / base, where="mid", label=name, linewidth=2)
     axes.set_xticks(layers)
