@@ -1,0 +1,89 @@
+"""What a sample costs beside the timed inference: build, write, compile, warm up, bookkeeping.
+
+    python -m benchmarks.measurement_overhead [--networks 12] [--input-size 224] [--iterations 24]
+
+Each network is measured as `latency.py generate` does, one thread, batch 1. Everything but the
+timed runs is overhead, in CPU time, since other processes stretch wall time; the share is that of
+the timed runs. For trt only the network definition is built, by tensorrt_rtx, if it is installed.
+"""
+
+import argparse
+import importlib.util
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from nas.search_space import SearchSpace
+from utils.devices import Workload, open_device
+from utils.measuring import Bench, Protocol, sample_line
+
+TENSORRT = """
+import time
+import numpy as np
+import tensorrt_rtx as trt
+from models.torch_mobilenet_v1 import MobileNetV1, folded_weights
+from nas.search_space import SearchSpace
+from utils.devices import Workload
+from utils.devices.tensorrt_network import EngineBuilder
+
+builder = EngineBuilder(trt, Workload(1, {input_size}, 1000))
+space = SearchSpace({input_size})
+times_s = []
+for i in range({networks}):
+    start = time.process_time()
+    net = MobileNetV1(space.draw_uniform(np.random.default_rng(i))).eval()
+    network, alive = builder.network(folded_weights(net))
+    times_s.append(time.process_time() - start)
+print(f"{{np.median(times_s):.3f}} {{np.max(times_s):.3f}}")
+"""
+
+
+def overheads_s(name, configurations, input_size, iterations):
+    """Return (overhead, timed) in seconds of each sample."""
+    workload = Workload(1, input_size, 1000, clock="cpu")
+    protocol = Protocol(iterations, warmup=10, clock="cpu")
+    device = open_device(name, workload)
+    pairs = []
+    with Bench(device, workload, protocol, np.random.default_rng(0)) as bench:
+        widest = SearchSpace(input_size).largest
+        start = time.process_time()
+        for (configuration,), (timed,) in bench.time_groups(configurations, widest):
+            sample_line(configuration, timed, workload, protocol)
+            timed_s = sum(timed.measurement.times_s)
+            now = time.process_time()
+            pairs.append((now - start - timed_s, timed_s))
+            start = now
+    return np.array(pairs)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--networks", type=int, default=12)
+    parser.add_argument("--input-size", type=int, default=224)
+    parser.add_argument("--iterations", type=int, default=24)
+    args = parser.parse_args()
+
+    space = SearchSpace(args.input_size)
+    configurations = [space.draw_uniform(np.random.default_rng(i)) for i in range(args.networks)]
+    for name in ("cpu", "onnxruntime", "openvino"):
+        pairs = overheads_s(name, configurations, args.input_size, args.iterations)
+        overhead_s, timed_s = np.median(pairs, axis=0)
+        print(
+            f"{name:12} overhead {overhead_s:.3f} s a sample (at most {pairs[:, 0].max():.3f}), "
+            f"timed {timed_s:.3f} s: {overhead_s / (overhead_s + timed_s):.0%} of the sample"
+        )
+    if importlib.util.find_spec("tensorrt_rtx"):
+        code = TENSORRT.format(input_size=args.input_size, networks=args.networks)
+        process = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        median_s, most_s = process.stdout.split()
+        print(f"trt          network definition {median_s} s a sample (at most {most_s})")
+    else:
+        print("trt          tensorrt_rtx is not installed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""How well two passes over the same networks agree: rounds against the reference's protocol.
+
+    python -m benchmarks.measurement_repeatability [--device cpu] [--networks 20] [--passes 4]
+
+The reference's protocol times each network in a row by wall time. Rounds spend the same total time
+(both are printed). Passes alternate, so that both see the same machine; each pair of passes gives
+the root mean square of log(first / second) over the networks, in per cent. Printed are the median
+over the pairs, its range, and its ratio to the reference's.
+"""
+
+import argparse
+import itertools
+import time
+
+import numpy as np
+
+from nas.search_space import SearchSpace
+from utils.devices import DEVICES, Workload, open_device
+from utils.measuring import Bench, Protocol
+
+RUNS = 24  # timed runs in rounds: 8 rounds of 3, each after an untimed one, and the reference
+UNTIMED = 10
+STATISTICS = ("mean", "median", "min", "quartile")
+
+
+def one_pass(device, workload, protocol, configurations, space, seed):
+    """Time all networks once; returns (a dictionary of statistics -> seconds of each, seconds)."""
+    start = time.perf_counter()
+    with Bench(device, workload, protocol, np.random.default_rng(seed)) as bench:
+        groups = list(bench.time_groups(configurations, space.largest))
+    elapsed_s = time.perf_counter() - start
+    timed = [one for _, group in groups for one in group]
+    times = {}
+    for name in STATISTICS:
+        own = np.array([one.measurement.reduced_s(name) for one in timed])
+        reference = np.array([one.reference.reduced_s(name) for one in timed])
+        times[name] = own
+        times[f"{name} / reference"] = own / reference
+    return times, elapsed_s
+
+
+def disagreement(first, second):
+    """Return the root mean square of log(first / second), in per cent."""
+    return 100 * np.sqrt(np.mean(np.log(first / second) ** 2))
+
+
+def report(name, passes, statistics, baseline=None):
+    """Print the median disagreement of each statistic; returns them."""
+    values = {}
+    seconds = np.median([elapsed_s for _, elapsed_s in passes])
+    for statistic in statistics:
+        pairs = [
+            disagreement(one[statistic], other[statistic])
+            for (one, _), (other, _) in itertools.combinations(passes, 2)
+        ]
+        low, values[statistic], high = np.quantile(pairs, [0, 0.5, 1])
+        ratio = "" if baseline is None else f"  {baseline / values[statistic]:5.2f} times better"
+        print(
+            f"{name:28} {statistic:22} {values[statistic]:6.2f} % ({low:.2f} to {high:.2f})"
+            f"  {seconds:5.1f} s a pass{ratio}"
+        )
+    return values
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--device", choices=DEVICES, default="cpu")
+    parser.add_argument("--networks", type=int, default=20)
+    parser.add_argument("--passes", type=int, default=4)
+    parser.add_argument("--input-size", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=1)
+    args = parser.parse_args()
+
+    space = SearchSpace(args.input_size, 10)
+    rng = np.random.default_rng(0)
+    configurations = [space.draw_uniform(rng) for _ in range(args.networks)]
+    settings = {"batch_size": args.batch_size, "input_size": args.input_size, "classes": 10}
+    wall, cpu = (Workload(**settings, clock=clock) for clock in ("wall", "cpu"))
+    in_rounds = Protocol(RUNS, UNTIMED, rounds=RUNS // 3, clock="cpu")
+    # 8 rounds of 4 runs and a quarter as many of the reference, in which the row times all
+    in_a_row = Protocol(RUNS * 4 // 3 * 5 // 4, UNTIMED)
+    protocols = {
+        "in a row, wall time": (wall, in_a_row),
+        "in a row, CPU time": (cpu, in_a_row),
+        "rounds, wall time": (wall, in_rounds),
+        "rounds, CPU time": (cpu, in_rounds),
+    }
+    devices = {clock: open_device(args.device, w) for clock, w in (("wall", wall), ("cpu", cpu))}
+    passes = {name: [] for name in protocols}
+    for number in range(args.passes):
+        for name, (workload, protocol) in protocols.items():
+            device = devices[workload.clock]
+            passes[name].append(one_pass(device, workload, protocol, configurations, space, number))
+    names = list(protocols)
+    plain = ("mean", "median", "min")
+    baseline = report(names[0], passes[names[0]], plain)["median"]
+    report(names[1], passes[names[1]], plain, baseline)
+    for name in names[2:]:
+        statistics = (*STATISTICS, *(f"{each} / reference" for each in STATISTICS))
+        report(name, passes[name], statistics, baseline)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""Measure networks on a device, and model its latency: the first step of AOWS.
+
+  latency.py generate -D cpu --biased -N 8000 output/samples.jsonl    time networks of random widths
+  latency.py generate -D cpu --biased --until 1.5 output/samples.jsonl  until the error is 1.5 %
+  latency.py fit output/samples.jsonl output/model.jsonl              fit the latency table
+  latency.py fit output/samples.jsonl output/model.jsonl -K 100       the same by Eq. (7) alone
+  latency.py validate output/val.jsonl output/model.jsonl output/plot.png
+  latency.py report output/model.jsonl output/model.html              all about the table, one page
+  latency.py benchmark -D cpu "(16, 32, …)" 0.5xMOBILENET             time single configurations
+
+Latency is in milliseconds per image: the time of a batch / the batch size. Beside every file of
+samples and every model stands <file>.meta.json, which says what was measured and how.
+"""
+
+import itertools
+import sys
+
+import numpy as np
+from tqdm import tqdm
+
+from models.mobilenet_v1 import parse_configuration
+from nas.conformal import Interval
+from nas.latency_table import LatencyTable
+from nas.validated_fit import fit_validated, number_of_fits
+from utils.benchmark_report import as_json, as_text, result
+from utils.conditions import refuse_other_networks, speed_ratio, warn_of_differences
+from utils.devices import open_device
+from utils.errors import exits_with_one_line
+from utils.fit_report import device_name, fit_as_text, validation_as_text
+from utils.latency_options import fit_weights, measuring, parse_args, search_space
+from utils.measuring import REFERENCE, Bench, drift, sample_line
+from utils.plotting import plot_correlation, plot_cross_validation
+from utils.report import write_report
+from utils.samples import load_samples
+from utils.samples_file import SamplesFile, draw_configurations
+from utils.stopping_check import StoppingCheck
+from utils.timing import NOISY
+
+
+def generate(args):
+    """Time `count` networks, less those that the samples file holds, or until they are enough."""
+    space = search_space(args)
+    workload, protocol = measuring(args, timing_cache=f"{args.samples}.timing_cache")
+    device = open_device(args.device, workload)
+    metadata = describe(args, device, space, protocol)
+    check = StoppingCheck(args.until, space, bool(protocol.rounds), args.seed)
+    with SamplesFile(args.samples, metadata, space, args.save_every) as file:
+        done, total = len(file.samples), args.count * args.repetitions
+        if done < total and not check.stops(file.samples):
+            recorded = [configuration for configuration, *_ in file.samples]
+            draws = draw_configurations(space, args.seed, args.biased, args.repetitions, recorded)
+            draws = itertools.islice(draws, total - done)
+            rng = np.random.default_rng((args.seed, done, 1))  # the order within the rounds
+            file.note(state_before=device.state())
+            with (
+                Bench(device, workload, protocol, rng) as bench,
+                networks_bar(done, total, args.iterations) as bar,
+            ):
+                for group, timed in bench.time_groups(draws, space.largest, bar.update):
+                    pairs = zip(group, timed, strict=True)
+                    file.append([sample_line(*pair, workload, protocol) for pair in pairs])
+                    if check.stops(file.samples, last=len(file.samples) == total):
+                        break
+            references_ms = [details["reference_ms"] for *_, details in file.samples]
+            file.note(drift=drift(references_ms), state_after=device.state())
+    report_samples(args.samples, file.samples)
+
+
+def report_samples(path, samples):
+    """Print how many samples a file holds, how noisy they are, and the reference's drift."""
+    seen = drift([details["reference_ms"] for *_, details in samples])
+    level = seen["median_ms"]
+    print(f"{path}: {len(samples)} samples")
+    print(
+        f"reference network {REFERENCE}: {level:.4g} ms per image, from "
+        f"{seen['min_ms'] / level - 1:+.1%} to {seen['max_ms'] / level - 1:+.1%} over the run"
+    )
+    spreads = (details.get("iqr_ms", 0) / details.get("median_ms", 1) for *_, details in samples)
+    noisy = sum(spread > NOISY for spread in spreads)
+    if noisy:
+        print(
+            f"warning: in {noisy} of {len(samples)} samples the interquartile range of the times "
+            f"exceeds {NOISY:.0%} of their median",
+            file=sys.stderr,
+        )
+
+
+def fit(args):
+    """Fit a latency table to the samples of one or several files; it states its own error."""
+    samples, space, metadata = load_samples(args.samples)
+    weights = fit_weights(args)
+    rng = np.random.default_rng(args.seed)
+    with tqdm(total=number_of_fits(*weights), desc="fitting", leave=False, delay=1) as bar:
+        table = fit_validated(samples, space, rng, *weights, metadata, bar.update)
+    table.save(args.model)
+    print(fit_as_text(table, args.model))
+    if "cross_validation" in table.metadata["fit"]:
+        curve = args.curve or f"{args.model}.cross_validation.png"
+        plot_cross_validation(table.metadata["fit"], curve)
+        print(f"{curve}: cross-validated error over R, K and the number of samples")
+
+
+def validate(args):
+    """Compare a latency table with samples that it was not fitted to; draws their correlation."""
+    table = LatencyTable.load(args.model)
+    samples, space, metadata = load_samples(args.samples)
+    table.values(space)  # raises if the table was made for another search space
+    warn_of_differences(table.metadata, metadata)
+    configurations, measured_ms = zip(*samples, strict=True)
+    measured_ms = np.array(measured_ms) * speed_ratio(table.metadata, metadata)
+    predicted_ms = np.array([table.predict(configuration) for configuration in configurations])
+    interval = Interval.of(table)
+    plot_correlation(predicted_ms, measured_ms, args.plot, device_name(metadata), interval)
+    print(validation_as_text(configurations, predicted_ms, measured_ms, interval))
+    print(f"{args.plot}: measured against predicted latency, ms per image")
+
+
+def report(args):
+    """Write all that is known about a latency table as one page of HTML."""
+    write_report(LatencyTable.load(args.model), args.page)
+    print(f"{args.page}: open it in a browser")
+
+
+def benchmark(args):
+    """Time configurations and print what they cost."""
+    configurations = [parse_configuration(text) for text in args.configurations]
+    table = LatencyTable.load(args.latency_model) if args.latency_model else None
+    if table:
+        refuse_other_networks(table, args)
+    predictions_ms = [table.predict(c) if table else None for c in configurations]
+    workload, protocol = measuring(args)
+    device = open_device(args.device, workload)
+    metadata = describe(args, device, search_space(args), protocol)
+    if table:
+        warn_of_differences(table.metadata, metadata)
+    metadata["state_before"] = device.state()
+    timed = []
+    widest = tuple(map(max, zip(*configurations, strict=True)))
+    with (
+        Bench(device, workload, protocol, np.random.default_rng(args.seed)) as bench,
+        networks_bar(0, len(configurations), args.iterations) as bar,
+    ):
+        for _, group in bench.time_groups(configurations, widest, bar.update):
+            timed += group
+    results = [
+        result(*each, workload, protocol)
+        for each in zip(configurations, timed, predictions_ms, strict=True)
+    ]
+    results.sort(key=lambda each: each["latency_ms"])
+    metadata["state_after"] = device.state()
+    print(as_json(results, metadata) if args.json else as_text(results, metadata))
+    for configuration, one in zip(configurations, timed, strict=True):
+        if one.measurement.warning:
+            print(f"warning: {configuration}: {one.measurement.warning}", file=sys.stderr)
+
+
+def describe(args, device, space, protocol):
+    """Return the metadata of measurements: what is measured, on what and how."""
+    options = ("dtype", "batch_size", "threads", "tf32", "channels_last", "cuda_graph")
+    sampling = ("seed", "biased", "repetitions")
+    return {
+        "latency": "milliseconds per image: the time of a batch / the batch size",
+        "device": args.device,
+        **device.describe(),
+        **{name: getattr(args, name) for name in options},
+        "trt_builder": args.trt_builder,
+        "protocol": protocol.as_dict(),
+        "search_space": space.as_dict(),
+        **{name: getattr(args, name) for name in sampling if hasattr(args, name)},
+    }
+
+
+def networks_bar(done, total, iterations):
+    """Return a progress bar over networks that advances with every timed run."""
+    return tqdm(
+        initial=done * iterations,
+        total=total * iterations,
+        unit_scale=1 / iterations,
+        desc="timing networks",
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} [{elapsed}<{remaining}]",
+    )
+
+
+@exits_with_one_line
+def main(argv=None):
+    """Run the stage that the command line names."""
+    args = parse_args(__doc__, argv)
+    stages = (generate, fit, validate, report, benchmark)
+    {stage.__name__: stage for stage in stages}[args.stage](args)
+
+
+if __name__ == "__main__":
+    main()

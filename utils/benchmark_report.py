@@ -1,0 +1,94 @@
+"""What `latency.py benchmark` prints: one network in full, several as a table, or JSON."""
+
+import json
+
+from models.mobilenet_v1 import count_macs, count_parameters
+
+STATISTICS = ("median", "mean", "min", "iqr")
+
+
+def result(configuration, timed, prediction_ms, workload, protocol):
+    """Return what was measured of one configuration as a dictionary; times in ms."""
+    measurement = timed.measurement
+    batch_s = measurement.reduced_s(protocol.reduction)
+    latency_ms = 1e3 * batch_s / workload.batch_size
+    macs = count_macs(configuration, workload.input_size, workload.classes)
+    batch_ms = {name: 1e3 * getattr(measurement, f"{name}_s") for name in STATISTICS}
+    values = {
+        "configuration": list(configuration),
+        "latency_ms": latency_ms,
+        "image_ms": {name: ms / workload.batch_size for name, ms in batch_ms.items()},
+        "batch_ms": batch_ms,
+        "runs": len(measurement.times_s),
+        "macs": macs,
+        "parameters": count_parameters(configuration, workload.classes),
+        "gmacs_per_s": macs * workload.batch_size / batch_s / 1e9,
+    }
+    if prediction_ms is not None:
+        values["predicted_ms"] = prediction_ms
+        values["prediction_error"] = prediction_ms / latency_ms - 1
+    return values
+
+
+def as_json(results, metadata):
+    """Return the results and how they were measured as one JSON object."""
+    return json.dumps({"metadata": metadata, "results": results}, indent=2)
+
+
+def as_text(results, metadata):
+    """Return the results for people: a table if there are several."""
+    body = _one(results[0]) if len(results) == 1 else _table(results)
+    return f"{_conditions(metadata)}\n{body}"
+
+
+def _conditions(metadata):
+    protocol = metadata["protocol"]
+    how = f"in {protocol['rounds']} rounds" if protocol["rounds"] else "in a row"
+    size = metadata["search_space"]["input_size"]
+    version = ", ".join(" ".join(pair) for pair in metadata["versions"].items())
+    return (
+        f"{metadata['device']}: {metadata['device_name']}; {metadata['runtime']} ({version})\n"
+        f"{metadata['dtype']}, batch {metadata['batch_size']}, input {size}×{size}, "
+        f"{metadata['threads']} thread(s); {protocol['iterations']} runs {how} "
+        f"after {protocol['warmup']} untimed; {protocol['clock']} time; "
+        f"latency = {protocol['reduction']}, ms per image"
+    )
+
+
+def _one(values):
+    lines = [f"configuration  {_widths(values)}", f"latency        {values['latency_ms']:.4g} ms"]
+    lines.append(" " * 15 + "".join(f"{name:>10}" for name in STATISTICS))
+    for name, key in (("per image, ms", "image_ms"), ("per batch, ms", "batch_ms")):
+        row = "".join(f"{values[key][statistic]:10.4g}" for statistic in STATISTICS)
+        lines.append(f"{name:15}{row}")
+    lines.append(
+        f"MACs {values['macs'] / 1e6:.4g} M, parameters {values['parameters'] / 1e6:.4g} M, "
+        f"{values['gmacs_per_s']:.4g} GMAC/s"
+    )
+    if "predicted_ms" in values:
+        lines.append(
+            f"predicted {values['predicted_ms']:.4g} ms, error {values['prediction_error']:+.1%}"
+        )
+    return "\n".join(lines)
+
+
+def _table(results):
+    """Return one row per configuration, the fastest first, as they come."""
+    with_prediction = "predicted_ms" in results[0]
+    heading = f"{'latency':>9}" + "".join(f"{name:>9}" for name in STATISTICS)
+    heading += f"{'MMACs':>9}{'Mparams':>9}{'GMAC/s':>9}"
+    heading += f"{'predicted':>11}{'error':>8}" if with_prediction else ""
+    lines = [f"{heading}  configuration"]
+    for values in results:
+        row = f"{values['latency_ms']:9.4g}"
+        row += "".join(f"{values['image_ms'][name]:9.4g}" for name in STATISTICS)
+        row += f"{values['macs'] / 1e6:9.4g}{values['parameters'] / 1e6:9.4g}"
+        row += f"{values['gmacs_per_s']:9.4g}"
+        if with_prediction:
+            row += f"{values['predicted_ms']:11.4g}{values['prediction_error']:+8.1%}"
+        lines.append(f"{row}  {_widths(values)}")
+    return "\n".join(lines)
+
+
+def _widths(values):
+    return f"({', '.join(map(str, values['configuration']))})"

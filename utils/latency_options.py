@@ -1,0 +1,246 @@
+"""The command line of latency.py, and what it says of the workload and the protocol."""
+
+import argparse
+import math
+
+from nas.cross_validation import AUTO
+from nas.search_space import SearchSpace
+from utils.devices import CLOCKS, DEVICES, DTYPES, Workload
+from utils.errors import UserError
+from utils.measuring import Protocol
+from utils.timing import REDUCTIONS
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message):
+        raise UserError(f"{message} (see {self.prog} --help)")
+
+
+def whole_number(minimum):
+    """Return an argument type: whole numbers of at least `minimum`."""
+
+    def parse(text):
+        number = int(text)
+        if number < minimum:
+            raise argparse.ArgumentTypeError(f"{number} is below {minimum}")
+        return number
+
+    parse.__name__ = "whole number"
+    return parse
+
+
+def seconds(text):
+    """An argument type: finite numbers of at least 0."""
+    number = float(text)
+    if not (math.isfinite(number) and number >= 0):
+        raise argparse.ArgumentTypeError(f"{text} must be at least 0")
+    return number
+
+
+def per_cent(text):
+    """An argument type: per cent, greater than 0, as a share."""
+    share = seconds(text) / 100
+    if not share:
+        raise argparse.ArgumentTypeError("0 per cent cannot be reached")
+    return share
+
+
+def weight(text):
+    """An argument type: finite numbers of at least 0, or "auto"."""
+    return AUTO if text == AUTO else seconds(text)
+
+
+def parse_args(description, argv=None):
+    """Return the arguments of latency.py; args.stage is the name of the stage."""
+    parser = Parser(
+        prog="latency.py",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
+    add_generate(stages.add_parser("generate", help="time networks of random widths"))
+    add_fit(stages.add_parser("fit", help="fit a latency table to samples"))
+    add_validate(stages.add_parser("validate", help="compare a table with other samples"))
+    add_report(stages.add_parser("report", help="write a page about a table"))
+    add_benchmark(stages.add_parser("benchmark", help="time single configurations"))
+    return parser.parse_args(argv)
+
+
+def add_generate(stage):
+    """Add the options of `generate`."""
+    add = stage.add_argument
+    add("samples", help="file to write, or to continue: one JSON line per sample")
+    add_measuring_options(stage)
+    add("--biased", action="store_true", help="prefer variables that were seen least often")
+    add("-N", "--count", type=whole_number(1), default=8000, help="networks in the end (8000)")
+    add(
+        "--until",
+        type=per_cent,
+        metavar="PERCENT",
+        help="stop before --count networks when the cross-validated error of a table fitted to "
+        "them is at most so much of the mean latency, or when more networks do not lower it",
+    )
+    add(
+        "-R",
+        "--repetitions",
+        type=whole_number(1),
+        default=1,
+        help="build and time each network so often; each time is one sample (1)",
+    )
+    add(
+        "--save-every",
+        type=whole_number(1),
+        default=1,
+        help="force samples to the disk after every so many (1); a killed run loses no finished "
+        "sample whatever this is, a power cut at most so many",
+    )
+    add("--min-width", type=float, default=0.2, help="least width multiplier (0.2)")
+    add("--max-width", type=float, default=1.5, help="greatest width multiplier (1.5)")
+    add("--levels", type=whole_number(1), default=14, help="number of width multipliers (14)")
+
+
+def add_fit(stage):
+    """Add the options of `fit`."""
+    add = stage.add_argument
+    add("samples", nargs="+", help="samples files, measured alike")
+    add("model", help="file to write: one JSON line per variable")
+    add(
+        "-K",
+        "--regularize",
+        type=weight,
+        metavar="K",
+        help="weight of monotonicity; alone: Eq. (7) without a prior. auto: by cross-validation, "
+        "with the prior (auto)",
+    )
+    add(
+        "--prior",
+        choices=("linear", "none"),
+        help="pull the table towards a law that is linear in the channels of each layer type "
+        "(linear, unless -K is a number)",
+    )
+    add("--strength", type=weight, metavar="R", help="weight of the prior, or auto (auto)")
+    add("--seed", type=whole_number(0), default=0, help="seed of the folds (0)")
+    add("--curve", metavar="PNG", help="picture to write (MODEL.cross_validation.png)")
+
+
+def add_validate(stage):
+    """Add the options of `validate`."""
+    add = stage.add_argument
+    add("samples", nargs="+", help="samples files, measured alike")
+    add("model", help="a fitted latency table")
+    add("plot", help="picture to write: predicted against measured latency")
+
+
+def add_report(stage):
+    """Add the options of `report`."""
+    stage.add_argument("model", help="a fitted latency table")
+    stage.add_argument("page", help="page to write: HTML with all pictures inside")
+
+
+def fit_weights(args):
+    """Return (K, R) of the arguments of `fit`, each a number or "auto"; R = 0: no prior."""
+    plain = args.regularize not in {None, AUTO} and args.strength is None
+    prior = args.prior or ("none" if plain else "linear")
+    if prior == "none" and args.strength not in {None, 0}:
+        raise UserError("--strength is the weight of the prior, but there is --prior none")
+    strength = 0.0 if prior == "none" else args.strength
+    return tuple(AUTO if value is None else value for value in (args.regularize, strength))
+
+
+def add_benchmark(stage):
+    """Add the options of `benchmark`."""
+    add = stage.add_argument
+    add("configurations", nargs="+", help='"(16, 32, …)", "16,32,…", MOBILENET, 0.5xMOBILENET')
+    add_measuring_options(stage)
+    add("--latency-model", metavar="MODEL", help="a fitted latency table, to compare with")
+    add("--json", action="store_true", help="print JSON")
+
+
+def add_measuring_options(stage):
+    """Add the options that say what is timed, on what and how."""
+    network = stage.add_argument_group("network and device")
+    add = network.add_argument
+    add(
+        "-D",
+        "--device",
+        choices=DEVICES,
+        required=True,
+        help="cpu: PyTorch; gpu: PyTorch on CUDA; onnxruntime and openvino: on the CPU; "
+        "trt: TensorRT",
+    )
+    add("--dtype", choices=DTYPES, default="fp32", help="precision (fp32)")
+    add("-B", "--batch-size", type=whole_number(1), default=64, help="images per batch (64)")
+    add("--input-size", type=whole_number(1), default=224, help="side of the images (224)")
+    add("--classes", type=whole_number(2), default=1000, help="number of classes (1000)")
+    add("--threads", type=whole_number(1), default=1, help="threads of a CPU runtime (1)")
+    add("--tf32", action="store_true", help="allow TensorFloat-32 in fp32 on CUDA devices")
+    add("--channels-last", action="store_true", help="gpu: NHWC memory format")
+    add("--cuda-graph", action="store_true", help="gpu, trt: replay a CUDA graph")
+    add(
+        "--trt-builder",
+        choices=("network", "torch2trt"),
+        default="network",
+        help="trt: build layer by layer (network), or by torch2trt (TensorRT 10)",
+    )
+    protocol = stage.add_argument_group("protocol")
+    add = protocol.add_argument
+    add("-I", "--iterations", type=whole_number(1), default=60, help="timed runs (60)")
+    add("-W", "--warmup", type=whole_number(0), default=10, help="untimed runs before them (10)")
+    add("--warmup-time", type=seconds, default=0, metavar="S", help="warm up at least so long (0)")
+    add(
+        "--rounds",
+        type=whole_number(0),
+        help="time networks in groups, a few runs each, in so many rounds; 0: each in a row "
+        "(CPU runtimes: one round per 3 runs; others: 0)",
+    )
+    add("--group-size", type=whole_number(1), default=20, help="networks of a group (20)")
+    add(
+        "--reduction",
+        choices=REDUCTIONS,
+        help="statistic of the times (in rounds: lower quartile of CPU times, minimum of wall "
+        "times; in a row: median)",
+    )
+    add(
+        "--clock",
+        choices=tuple(CLOCKS),
+        help="CPU runtimes: wall time, or the process's CPU time, which other processes do not "
+        "stretch (cpu if there is one thread)",
+    )
+    add("--seed", type=whole_number(0), default=0, help="seed of what is drawn (0)")
+
+
+def search_space(args):
+    """Return the search space of the arguments, of the usual widths where they say none."""
+    given = ("input_size", "classes", "min_width", "max_width", "levels")
+    return SearchSpace(**{name: getattr(args, name) for name in given if hasattr(args, name)})
+
+
+def measuring(args, timing_cache=None):
+    """Return the workload and the protocol of the arguments."""
+    protocol = Protocol.for_device(
+        args.device,
+        args.threads,
+        args.rounds,
+        args.reduction,
+        args.clock,
+        iterations=args.iterations,
+        warmup=args.warmup,
+        warmup_time_s=args.warmup_time,
+        group_size=args.group_size,
+    )
+    workload = Workload(
+        batch_size=args.batch_size,
+        input_size=args.input_size,
+        classes=args.classes,
+        dtype=args.dtype,
+        threads=args.threads,
+        clock=protocol.clock,
+        tf32=args.tf32,
+        channels_last=args.channels_last,
+        cuda_graph=args.cuda_graph,
+        trt_builder=args.trt_builder,
+        timing_cache=timing_cache,
+    )
+    return workload, protocol

@@ -1,0 +1,147 @@
+"""Reading samples files: lines [configuration, latency_ms, details], and their drift."""
+
+import math
+import os
+
+import numpy as np
+
+from nas.search_space import SearchSpace
+from utils.errors import UserError
+from utils.records import metadata_path, read_lines, read_metadata
+
+OBSERVED = ("drift", "state_before", "state_after")  # what a run saw; all else is its settings
+OF_ONE_FILE = ("seed", "biased")  # settings in which the files of a fleet may differ
+
+
+def read_samples(path, space):
+    """Return the (configuration, latency in ms, details) of each line of a samples file.
+
+    Raises UserError that names the file and the line of anything that is not a sample.
+    """
+    samples = []
+    for number, line in read_lines(path):
+        try:
+            samples.append(_checked_sample(line, space))
+        except UserError as error:
+            raise UserError(f"{path}, line {number}: {error}") from None
+    return samples
+
+
+def _checked_sample(line, space):
+    if not isinstance(line, list) or len(line) not in (2, 3) or not isinstance(line[0], list):
+        raise UserError("expected [[widths], latency_ms] or [[widths], latency_ms, {details}]")
+    widths, latency_ms, details = line if len(line) == 3 else (*line, {})
+    configuration = space.configuration(space.states(widths))
+    if isinstance(latency_ms, bool) or not isinstance(latency_ms, int | float):
+        raise UserError(f"the latency {latency_ms!r} is not a number")
+    if not (math.isfinite(latency_ms) and latency_ms > 0):
+        raise UserError(f"the latency {latency_ms} must be positive and finite")
+    if not isinstance(details, dict):
+        raise UserError("the third element must be an object of details")
+    return configuration, float(latency_ms), details
+
+
+def load_samples(paths):
+    """Return (samples, space, metadata) of one or several samples files.
+
+    samples:  (configuration, latency in ms per image) pairs; if they were timed in rounds, the
+              drift of the machine is divided out
+    metadata: the settings that the files share, `files`: how each was drawn, and, without drift,
+              `reference_ms`: the reference network's latency on the machine that they hold for
+    Raises UserError for bad lines, and for files that were not measured alike.
+    """
+    recorded, metadatas = [], []
+    for path in paths:
+        os.stat(path)  # a missing file is the error, not its missing metadata
+        metadata = settings(read_metadata(path))
+        if metadatas:
+            _refuse_other_measuring(metadatas[0], metadata, paths[0], path)
+        metadatas.append(metadata)
+        space = _space(path, metadata)
+        samples = read_samples(path, space)
+        if is_in_rounds(metadata):
+            refuse_missing_reference(path, samples)
+        recorded += samples
+    files = [{key: each[key] for key in OF_ONE_FILE if key in each} for each in metadatas]
+    metadata = {**_common(metadatas[0]), "files": files}
+    if is_in_rounds(metadata):
+        samples, metadata["reference_ms"] = without_drift(recorded)
+    else:
+        samples = [(configuration, latency_ms) for configuration, latency_ms, _ in recorded]
+    return samples, space, metadata
+
+
+def _common(metadata):
+    return {key: value for key, value in metadata.items() if key not in OF_ONE_FILE}
+
+
+def _refuse_other_measuring(first, second, first_path, second_path):
+    difference = first_difference(_common(first), _common(second))
+    if difference:
+        name, one, other = difference
+        raise UserError(
+            f"{first_path} and {second_path} were not measured alike: {name} is {one!r} in the "
+            f"first and {other!r} in the second"
+        )
+
+
+def _space(path, metadata):
+    try:
+        return SearchSpace.from_dict(metadata.get("search_space", {}))
+    except (UserError, AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"{metadata_path(path)}: bad search_space: {error}") from None
+
+
+def is_in_rounds(metadata):
+    """Return whether samples were timed in rounds, together with the reference network."""
+    protocol = metadata.get("protocol")
+    return isinstance(protocol, dict) and bool(protocol.get("rounds"))
+
+
+def refuse_missing_reference(path, samples):
+    """Raise UserError, naming the line, if a sample lacks the reference network's latency."""
+    for number, (_, _, details) in enumerate(samples, start=1):
+        reference_ms = details.get("reference_ms")
+        if not isinstance(reference_ms, float | int) or not 0 < reference_ms < math.inf:
+            raise UserError(
+                f"{path}, line {number}: timed beside the reference network, but without its "
+                "latency, reference_ms"
+            )
+
+
+def without_drift(recorded):
+    """Return the (configuration, latency in ms) of samples without drift, and their level in ms.
+
+    recorded: (configuration, latency in ms, details) of networks that were timed in rounds; the
+    details' reference_ms is the reference network's latency in the same rounds. The level is its
+    median; each latency is multiplied by the level over its own reference_ms, so that all hold for
+    a machine that runs the reference network in level_ms.
+    """
+    references_ms = [details["reference_ms"] for _, _, details in recorded]
+    level_ms = float(np.median(references_ms))
+    samples = [
+        (configuration, latency_ms * level_ms / reference_ms)
+        for (configuration, latency_ms, _), reference_ms in zip(
+            recorded, references_ms, strict=True
+        )
+    ]
+    return samples, level_ms
+
+
+def settings(metadata):
+    """Return metadata without what the run observed."""
+    return {key: value for key, value in metadata.items() if key not in OBSERVED}
+
+
+def first_difference(ours, theirs, name=""):
+    """Return (name, our value, their value) of the first field that differs, or None."""
+    for key in dict.fromkeys([*ours, *theirs]):
+        full_name = f"{name}.{key}" if name else key
+        one, other = ours.get(key), theirs.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            difference = first_difference(one, other, full_name)
+            if difference:
+                return difference
+        elif one != other:
+            return full_name, one, other
+    return None

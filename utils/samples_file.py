@@ -1,0 +1,102 @@
+"""Writing samples files: which configurations are drawn, and a file that is begun or continued."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+
+from nas.search_space import BiasedSampler
+from utils.errors import UserError
+from utils.records import Appender, metadata_path, read_metadata, write_metadata
+from utils.samples import (
+    OBSERVED,
+    first_difference,
+    read_samples,
+    refuse_missing_reference,
+    settings,
+)
+
+
+class SamplesFile:
+    """A samples file that is begun or continued; it is locked while it is open.
+
+    path, metadata: the file, and the settings that it is to be measured with
+    Its metadata is written before the first sample. Raises UserError, naming the first difference,
+    if the file was begun with other settings.
+    """
+
+    def __init__(self, path, metadata, space, save_every=1):
+        self.path = path
+        self.metadata = metadata
+        self._save_every = save_every
+        self._unsaved = 0
+        self._refuse_other_settings()  # before the file is opened for writing: it may be foreign
+        self._file = Appender(path)
+        try:
+            self._refuse_other_settings()  # again: another process may have held the lock
+            self.samples = read_samples(path, space) if self._is_begun() else []
+            refuse_missing_reference(path, self.samples)
+            if not self.samples:
+                write_metadata(path, metadata)
+        except BaseException:
+            self._file.__exit__()
+            raise
+
+    def _is_begun(self):
+        path = Path(self.path)
+        return path.exists() and path.stat().st_size > 0
+
+    def _refuse_other_settings(self):
+        if not self._is_begun():
+            return
+        if not metadata_path(self.path).exists():
+            raise UserError(
+                f"{self.path} holds something, but {metadata_path(self.path)} is missing: "
+                "how it was measured is not known, so no sample can be added"
+            )
+        difference = first_difference(settings(read_metadata(self.path)), self.metadata)
+        if difference:
+            name, then, now = difference
+            raise UserError(
+                f"{self.path} was begun with other settings: {name} was {then!r}, now it is {now!r}"
+            )
+
+    def append(self, lines):
+        """Append finished samples; they reach the disk with every `save_every`-th sample."""
+        self._unsaved += len(lines)
+        is_due = self._unsaved >= self._save_every
+        self._file.append(lines, sync=is_due)
+        if is_due:
+            self._unsaved = 0
+        self.samples += [(tuple(line[0]), *line[1:]) for line in lines]
+
+    def note(self, **observed):
+        """Add what the run observed to the metadata."""
+        unknown = set(observed) - set(OBSERVED)
+        if unknown:
+            raise ValueError(f"not something that a run observes: {sorted(unknown)}")
+        write_metadata(self.path, {**read_metadata(self.path), **observed})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._file.__exit__(*exception)
+
+
+def draw_configurations(space, seed, biased, repetitions, recorded):
+    """Yield the configurations that follow those recorded, for ever, each `repetitions` times.
+
+    recorded: the configurations of the samples so far, in order
+    Draw i comes from default_rng((seed, i)), so that the sequence depends on the seed only; a
+    biased draw depends on the draws before it, which are counted again from the file.
+    """
+    first = len(recorded) // repetitions
+    earlier = recorded[: first * repetitions : repetitions]
+    sampler = BiasedSampler(space, earlier) if biased else None
+    skip = len(recorded) % repetitions
+    for draw in itertools.count(first):
+        rng = np.random.default_rng((seed, draw))
+        configuration = sampler.draw(rng) if biased else space.draw_uniform(rng)
+        yield from itertools.repeat(configuration, repetitions - skip)
+        skip = 0
