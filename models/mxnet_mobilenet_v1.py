@@ -13,15 +13,14 @@ CLASSIFIER = mx.init.Normal(0.01)  # the first loss is log(classes)
 class ConvBatchNormReLU(nn.HybridBlock):
     """A convolution without bias, its BatchNorm and a ReLU: (B, I, H, W) -> (B, C, H', W').
 
-    fused: whether BatchNorm and ReLU are one operator (on a CPU; a third less time per step)
-    plain_layout: whether the output leaves oneDNN's blocked memory layout. Neighbouring layers
-        choose different layouts unless their channels are multiples of 16; the fused operator
-        then fails in its backward pass, and the separate ones fall back to code 100 times slower.
+    fused: whether BatchNorm and ReLU are one operator (on a CPU; a third less time per step).
+        Its output then leaves oneDNN's blocked memory layout: between layers that choose different
+        layouts, which depends on their channels and sizes, its backward pass fails.
     """
 
-    def __init__(self, convolution, momentum, fused, plain_layout, prefix):
+    def __init__(self, convolution, momentum, fused, prefix):
         super().__init__(prefix=prefix)
-        self._fused, self._plain_layout = fused, plain_layout
+        self._fused = fused
         norm = nn.BatchNormReLU if fused else nn.BatchNorm
         channels = convolution["channels"]
         with self.name_scope():
@@ -37,10 +36,10 @@ class ConvBatchNormReLU(nn.HybridBlock):
     def hybrid_forward(self, F, x):
         x = self.norm(self.convolution(x))
         if not self._fused:
-            x = F.relu(x)
+            return F.relu(x)
         # A slice that leaves nothing out resets the layout. (x * 1 would be computed in place,
         # and keep it.)
-        return F.slice_axis(x, axis=0, begin=0, end=None) if self._plain_layout else x
+        return F.slice_axis(x, axis=0, begin=0, end=None)
 
 
 def convolutions(configuration):
@@ -81,12 +80,11 @@ class MobileNetV1(nn.HybridBlock):
         super().__init__(prefix=prefix, params=params)
         self.configuration = check_configuration(configuration)
         self.classes = classes
-        plain_layout = fused and any(width % 16 for width in self.configuration)
         with self.name_scope():
             self.features = nn.HybridSequential(prefix="")
             with self.features.name_scope():
                 for name, sizes in convolutions(self.configuration):
-                    layer = ConvBatchNormReLU(sizes, momentum, fused, plain_layout, f"{name}_")
+                    layer = ConvBatchNormReLU(sizes, momentum, fused, f"{name}_")
                     self.features.add(layer)
             self.pool = nn.GlobalAvgPool2D()
             self.classifier = nn.Dense(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 from tqdm import tqdm
 
 from utils.errors import UserError
@@ -89,6 +89,7 @@ def open_image_folder(root, recipe, seed):
 
 def read_image(path):
     """Return the RGB image of a file, or raise UserError that names it."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # gluoncv sets it for the whole process
     try:
         with Image.open(path) as image:
             return image.convert("RGB")

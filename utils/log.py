@@ -7,12 +7,12 @@ from tqdm import tqdm
 
 
 class Log:
-    """Appends lines to a file, each on the disk's way before the next; OSError if it is full."""
+    """Appends lines to a file; OSError that names the file if it cannot be written."""
 
     def __init__(self, path):
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 (closed in __exit__)
+        self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 (closed in __exit__)
 
     def show(self, line):
         """Write a line to the file and above the progress bars."""
@@ -22,8 +22,7 @@ class Log:
     def note(self, line):
         """Write a line to the file only."""
         try:
-            self._file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
-            self._file.flush()
+            self._file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n".encode())
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.path)) from None
 

@@ -16,6 +16,7 @@ NETWORK, MOMENTUM, WEIGHT32, UPDATES = "network/", "momentum/", "weight32/", "up
 
 def network_arrays(net):
     """Return {"network/NAME": array} of a network's parameters and running statistics."""
+    _finish_updates()
     return {NETWORK + name: p._reduce().asnumpy() for name, p in _parameters(net).items()}
 
 
@@ -24,6 +25,7 @@ def load_network(net, arrays, path):
 
     path: the file that the arrays are from
     """
+    _finish_updates()
     saved = _with_prefix(arrays, NETWORK)
     parameters = _parameters(net)
     _check_names(saved, parameters, path)
@@ -54,6 +56,7 @@ def load_optimiser(trainer, net, arrays, path):
     """Set a trainer's momenta and number of updates; UserError, naming path, if they do not fit."""
     if UPDATES not in arrays:
         raise UserError(f"{path} holds no optimiser state")
+    _start_kvstore(trainer)
     momenta, weights32 = _with_prefix(arrays, MOMENTUM), _with_prefix(arrays, WEIGHT32)
     parameters = _parameters(net)
     for name in momenta.keys() | weights32.keys():
@@ -92,6 +95,7 @@ def save_parameters(net, path):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
+    _finish_updates()
     try:
         net.save_parameters(str(partial))
         if not _holds(partial, net):  # MXNet does not notice a full disk
@@ -119,6 +123,12 @@ def load_parameters(net, path, contexts):
         raise UserError(f"{path} does not fit the network ({_reason(error)})") from None
 
 
+def _finish_updates():
+    # The fused BatchNorm and ReLU sets its running statistics behind the engine's back: reading
+    # them waits for nothing.
+    mx.nd.waitall()
+
+
 def _holds(path, net):
     try:
         saved = mx.nd.load(str(path))
@@ -133,6 +143,15 @@ def _holds(path, net):
 
 def _parameters(net):
     return net._collect_params_with_prefix()  # names by structure, the same in every process
+
+
+def _start_kvstore(trainer):
+    # Otherwise the first step does it, after the forward pass, and gives the running statistics
+    # of the first device to all of them.
+    if not trainer._kv_initialized:
+        trainer._init_kvstore()
+    if trainer._params_to_init:
+        trainer._init_params()
 
 
 def _updaters(trainer):

@@ -11,7 +11,7 @@ from utils.data import epoch_batches, validation_batches
 from utils.errors import UserError
 from utils.mxnet_runtime import mx
 
-PATIENCE_S = 5  # for processes to end
+PATIENCE_S = 2  # for processes to end
 
 
 def batches(dataset, keys, workers, timeout_s=120):
@@ -29,14 +29,11 @@ def batches(dataset, keys, workers, timeout_s=120):
         dataset, batch_sampler=keys, num_workers=workers, timeout=timeout_s
     )
     pool = loader._worker_pool  # None without workers
-    processes = tuple(pool._pool) if pool else ()
     if pool:
         pool.terminate = functools.partial(_terminate, pool)  # the loader calls it on errors
     try:
         iterator = iter(loader)
         while True:
-            if not all(process.is_alive() for process in processes):
-                raise ConnectionError
             # MXNet prints a paragraph about a time-out before it raises one.
             with contextlib.redirect_stdout(io.StringIO()):
                 batch = next(iterator, None)
@@ -63,6 +60,7 @@ def _terminate(pool):
     if terminating.is_alive():  # it waits for that lock for ever
         for process in pool._pool:
             process.kill()
+            process.join(PATIENCE_S)
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,15 @@ def test_initial_values_are_he_normal_by_fan_in_and_the_first_loss_is_log_classe
 
 
 @pytest.mark.skipif(not FUSES_BATCH_NORM, reason="this MXNet has no fused BatchNorm and ReLU")
+@pytest.mark.parametrize(("width", "size"), [(16, 64), (32, 96), (64, 224)])
+def test_the_fused_operator_trains_where_few_channels_meet_large_maps(width, size):
+    """Oracle: the gradients of separate operators; in blocked layouts this raised an error."""
+    fused, plain = (randomized(MobileNetV1((width,) * 14, 10, fused=f)) for f in (True, False))
+    batch = images(2, size)
+    assert greatest_difference(gradients(fused, batch), gradients(plain, batch)) < 1e-3
+
+
+@pytest.mark.skipif(not FUSES_BATCH_NORM, reason="this MXNet has no fused BatchNorm and ReLU")
 @pytest.mark.parametrize("configuration", [IRREGULAR, scaled_widths(0.5), scaled_widths(0.2)])
 def test_fused_batch_norm_equals_separate_operators(configuration):
     fused = randomized(MobileNetV1(configuration, 10, fused=True))

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from utils.checkpoints import checkpoint_path, latest, load, save
+from utils.checkpoints import checkpoint_path, keep_newest, latest, load, save
 from utils.errors import UserError
 
 
@@ -185,3 +185,15 @@ def test_latest_is_the_one_after_the_most_epochs(tmp_path):
     (tmp_path / "checkpoint-last.npz").touch()
     assert latest(tmp_path) == checkpoint_path(tmp_path, 10)
     assert load(latest(tmp_path))[1] == {"epoch": 10}
+
+
+def test_only_the_newest_checkpoints_are_kept(tmp_path):
+    """Oracle: by hand; files of other names stay."""
+    for epoch in (1, 2, 10, 9):
+        save(checkpoint_path(tmp_path, epoch), {}, {})
+    (tmp_path / "checkpoint-last.npz").touch()
+    keep_newest(tmp_path, 2)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["checkpoint-0009.npz", "checkpoint-0010.npz", "checkpoint-last.npz"]
+    keep_newest(tmp_path, 5)
+    assert len(list(tmp_path.iterdir())) == 3

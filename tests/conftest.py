@@ -1,0 +1,33 @@
+"""Small data that several test files read."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """Return an image folder of three classes, which differ by colour under noise."""
+    root = tmp_path_factory.mktemp("data") / "images"
+    rng = np.random.default_rng(0)
+    for half, count in (("train", 16), ("val", 5)):
+        for c, name in enumerate(("blue", "green", "red")):
+            (root / half / name).mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.integers(0, 160, (36, 48, 3), dtype=np.uint8)
+                pixels[..., 2 - c] += 95
+                Image.fromarray(pixels).save(root / half / name / f"{i}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def records(folder):
+    """Return train_final.py's options that read the folder's images from RecordIO files."""
+    from utils import mxnet_recordio  # here: most tests need no MXNet
+
+    mxnet_recordio.main([str(folder), str(folder.parent / "r")])
+    return " ".join(
+        f"--rec-{half}{suffix} {folder.parent}/r_{half}.{kind}"
+        for half in ("train", "val")
+        for suffix, kind in (("", "rec"), ("-idx", "idx"))
+    )

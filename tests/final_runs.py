@@ -1,0 +1,15 @@
+"""Running train_final.py on small data."""
+
+import json
+import shlex
+
+from train_final import main
+
+TINY = ",".join(["16"] * 14)
+SMALL = f"--configuration {TINY} --input-size 32 --batch-size 8 -j 0 --mode hybrid --seed 3"
+
+
+def train(options, out):
+    """Run the script, and return the lines of its results.jsonl."""
+    main([*shlex.split(options), "--save-dir", str(out), "--logging-file", str(out / "log")])
+    return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]

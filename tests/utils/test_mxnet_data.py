@@ -1,0 +1,163 @@
+"""Batches through worker processes: the same images, and errors that neither hide nor hang."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from utils.data import open_dataset
+from utils.errors import UserError
+from utils.mxnet_data import DatasetBatches, batches
+
+KEYS = [[(0, index) for index in range(start, start + 4)] for start in range(0, 40, 4)]
+
+
+class Numbers:
+    """Forty images; image i is filled with i. What happens at image 17 is given."""
+
+    def __init__(self, at_17=None):
+        self.at_17 = at_17
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, key):
+        if key[1] == 17 and self.at_17:
+            self.at_17()
+        return np.full((3, 2, 2), key[1], np.float32), key[1]
+
+
+def fail():
+    raise UserError("image 17 is broken")
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hang():
+    time.sleep(1000)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_batches_come_in_the_order_of_the_keys(workers):
+    """Oracle: image i is filled with i."""
+    seen = list(batches(Numbers(), KEYS, workers))
+    assert len(seen) == 10
+    for keys, (images, labels) in zip(KEYS, seen, strict=True):
+        assert labels.asnumpy().tolist() == [index for _, index in keys]
+        assert images.shape == (4, 3, 2, 2)
+        assert images.dtype == np.float32
+        assert np.all(images.asnumpy() == labels.asnumpy().reshape(4, 1, 1, 1))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_in_a_worker_reaches_the_parent(workers):
+    """Oracle: the dataset's own message."""
+    with pytest.raises(UserError, match=r"^image 17 is broken$"):
+        list(batches(Numbers(fail), KEYS, workers))
+
+
+@pytest.mark.parametrize("at_17", [die, hang])
+def test_a_lost_worker_is_an_error_and_not_a_hang(at_17):
+    """Oracle: the error comes although the worker never answers, and no process stays."""
+    with pytest.raises(UserError, match="data worker was killed or has read nothing for 2 s"):
+        list(batches(Numbers(at_17), KEYS, workers=2, timeout_s=2))
+    assert not children()
+
+
+def test_a_worker_killed_while_idle_is_noticed():
+    """Oracle: as above; an idle worker holds a lock of the pool that nobody can take back."""
+    reader = batches(Numbers(), KEYS, workers=1, timeout_s=2)
+    next(reader)
+    time.sleep(0.3)  # by now it has read ahead and waits
+    for child in _running_children():
+        os.kill(child, signal.SIGKILL)
+    with pytest.raises(UserError, match="data worker was killed"):
+        list(reader)
+    assert not children()
+
+
+def test_no_worker_outlives_a_closed_reader():
+    """Oracle: the list of this process' children."""
+    reader = batches(Numbers(), KEYS, workers=2)
+    next(reader)
+    assert len(_running_children()) == 2
+    reader.close()
+    assert not children()
+
+
+def children(patience_s=5):
+    """Return the ids of this process' children that still run after a while."""
+    deadline = time.monotonic() + patience_s
+    while (running := _running_children()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return running
+
+
+def _running_children():
+    path = f"/proc/{os.getpid()}/task/{os.getpid()}/children"
+    with open(path, encoding="ascii") as file:
+        running = [int(pid) for pid in file.read().split()]
+    return [pid for pid in running if _state(pid) != "Z"]
+
+
+def _state(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return file.read().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return "Z"
+
+
+def test_an_interrupt_ends_everything_with_one_line():
+    """Oracle: status 130, our line last, no process of the group left."""
+    code = (
+        "import sys; sys.path.insert(0, 'tests/utils')\n"
+        "from test_mxnet_data import KEYS, Numbers, batches, hang\n"
+        "from utils.errors import exits_with_one_line\n"
+        "@exits_with_one_line\n"
+        "def main():\n"
+        "    for _ in batches(Numbers(hang), KEYS, workers=2): print('batch', flush=True)\n"
+        "main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    # Python's own resource sharer may add a traceback of its thread, which no code of ours sees.
+    assert errors.splitlines()[-1] == "interrupted"
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+def test_negative_workers_are_refused():
+    """Oracle: the number is in the message."""
+    with pytest.raises(UserError, match="-1"):
+        list(batches(Numbers(), KEYS, -1))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_dataset_batches_cover_an_epoch(workers):
+    """Oracle: the dataset itself, image by image, and counting."""
+    train, val = open_dataset("digits", 8, seed=1)
+    data = DatasetBatches(train, val, batch_size=250, workers=workers, seed=1)
+    assert (data.classes, data.steps, data.val_steps) == (10, 5, 2)
+    train_batches, val_batches = list(data.train_batches(3)), list(data.val_batches())
+    assert [len(labels) for _, labels in train_batches] == [250] * 5
+    assert [len(labels) for _, labels in val_batches] == [250, 110]
+    labels = np.concatenate([labels.asnumpy() for _, labels in val_batches])
+    assert np.array_equal(labels, val.labels)
+    images = np.concatenate([images.asnumpy() for images, _ in val_batches])
+    assert np.array_equal(images[300], val[(0, 300)][0])

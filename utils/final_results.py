@@ -1,0 +1,50 @@
+"""results.jsonl of train_final.py: one line per epoch."""
+
+import json
+import os
+from dataclasses import dataclass
+
+from utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of results.jsonl."""
+
+    epoch: int  # epochs done
+    configuration: tuple[int, ...]
+    train_loss: float
+    val_loss: float  # cross entropy with the labels
+    val_top1: float  # accuracy, 0 to 1
+    val_top5: float
+    learning_rate: float  # at the end of the epoch
+    images_per_s: float  # while training
+    epoch_s: float  # with validation
+
+    def __str__(self):
+        return (
+            f"epoch {self.epoch}  loss {self.train_loss:.4f}  "
+            f"validation: loss {self.val_loss:.4f} top-1 {self.val_top1:.4f} "
+            f"top-5 {self.val_top5:.4f}  lr {self.learning_rate:.5f}  "
+            f"{self.images_per_s:.0f} images/s  {self.epoch_s:.1f} s"
+        )
+
+
+def forget_epochs_after(done, path):
+    """Cut the lines of later epochs, which an earlier run wrote, from a results.jsonl.
+
+    Raises UserError, and changes nothing, if a line before them is not of train_final.py.
+    """
+    kept = 0
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                result = Result(**json.loads(line))
+            except (ValueError, TypeError):
+                raise UserError(
+                    f"{path}, line {number} is not of train_final.py: choose another --save-dir"
+                ) from None
+            if result.epoch > done:
+                break
+            kept += len(line)
+    os.truncate(path, kept)
