@@ -10,17 +10,10 @@ from pathlib import Path
 
 from models.mobilenet_v1 import parse_configuration
 from utils.errors import UserError
+from utils.options import Parser
 
 IMAGENET = "~/.mxnet/datasets/imagenet"
 LR_MODES = ("step", "poly", "cosine", "linear", "constant")
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, as all of a user's mistakes are."""
-
-    def error(self, message):
-        """Raise UserError instead of printing the usage."""
-        raise UserError(f"{message} (see {self.prog} --help)")
 
 
 def parse_options(description, arguments=None):

@@ -8,14 +8,8 @@ from nas.search_space import SearchSpace
 from utils.devices import CLOCKS, DEVICES, DTYPES, Workload
 from utils.errors import UserError
 from utils.measuring import Protocol
+from utils.options import Parser
 from utils.timing import REDUCTIONS
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
-
-    def error(self, message):
-        raise UserError(f"{message} (see {self.prog} --help)")
 
 
 def whole_number(minimum):
