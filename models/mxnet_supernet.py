@@ -15,7 +15,7 @@ from utils.mxnet_checkpoints import (
 from utils.mxnet_data import batches
 from utils.mxnet_runtime import contexts, mx
 
-REESTIMATION_IMAGES = 2048  # training images that BatchNorm statistics are re-estimated on
+REESTIMATION_IMAGES = 512  # training images that BatchNorm statistics are re-estimated on
 
 
 class MXNetSupernet:
