@@ -14,6 +14,7 @@ Source: Berman et al., AOWS, CVPR 2020.
 """
 
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -98,8 +99,11 @@ def learning_rate(options, progress):
     return options.lr * options.batch_size / 256 * float(course[options.lr_schedule])
 
 
-def train_epoch(options, net, search, train, epoch):
-    """Train one epoch; returns the mean loss of each pass, and the images per second."""
+def train_epoch(options, net, search, train, epoch, log):
+    """Train one epoch; returns the mean loss of each pass, and the images per second.
+
+    log: the Appender of aows.jsonl; not used by OWS
+    """
     steps = net.steps(train)
     means, start = {}, time.perf_counter()
     title = f"epoch {epoch + 1}/{options.epochs}"
@@ -121,9 +125,7 @@ def train_epoch(options, net, search, train, epoch):
             means[name] = means.get(name, 0.0) + float(loss.mean()) / steps
         bar.set_postfix(loss=f"{losses.full.mean():.3f}", refresh=False)
         if decision and (step % options.print_freq == 0 or step == steps - 1):
-            line = {"progress": progress, "target_ms": search.target_ms} | asdict(decision)
-            with Appender(Path(options.expname, DECISIONS)) as log:
-                log.append([line])
+            log.append([{"progress": progress, "target_ms": search.target_ms} | asdict(decision)])
     return means, steps * options.batch_size / (time.perf_counter() - start)
 
 
@@ -189,7 +191,9 @@ def train_epochs(options, net, search, data, done):
     """Train the epochs that are not done yet, with a checkpoint and a result after each."""
     train, val = data
     for epoch in range(done, options.epochs):
-        means, speed = train_epoch(options, net, search, train, epoch)
+        decisions = Path(options.expname, DECISIONS)
+        with Appender(decisions) if options.AOWS else nullcontext() as log:
+            means, speed = train_epoch(options, net, search, train, epoch, log)
         line = answer(search, epoch + 1) | {"losses": means, "images_per_s": speed}
         accuracies = net.accuracies([search.space.largest, line["configuration"]], train, val)
         line |= dict(zip(("accuracy_full", "accuracy"), accuracies, strict=True))

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 from nas import mrf
-from nas.ows import ROUNDING
+from nas.ows import ROUNDING, latency_of
 
 BINS = 2000  # of the latency target, in which random_feasible counts configurations
 
@@ -27,8 +27,7 @@ def answer(unary, pairwise, states):
     """Return the Answer of one sequence of states."""
     states = tuple(int(state) for state in states)
     score = sum(float(scores[state]) for scores, state in zip(unary, states, strict=True))
-    latency_ms = sum(float(b[states[i], states[i + 1]]) for i, b in enumerate(pairwise))
-    return Answer(states, score, latency_ms)
+    return Answer(states, score, latency_of(pairwise, states))
 
 
 def meets(answer, target_ms):
