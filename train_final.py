@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from models.mxnet_mobilenet_v1 import MobileNetV1
 from utils import checkpoints
-from utils.data import open_dataset
+from utils.data import DatasetBatches, open_dataset
 from utils.errors import UserError, exits_with_one_line
 from utils.final_options import parse_options
 from utils.final_results import Result, forget_epochs_after
@@ -34,7 +34,7 @@ from utils.mxnet_checkpoints import (
     save_parameters,
     set_updates,
 )
-from utils.mxnet_data import DatasetBatches
+from utils.mxnet_data import batches
 from utils.mxnet_recipe import make_objective, make_trainer, mixup_share
 from utils.mxnet_recordio import open_records
 from utils.mxnet_runtime import check_dtype, contexts, mx
@@ -111,7 +111,7 @@ def open_data(options, devices):
             crop_ratio=options.crop_ratio,
             **colours,
         )
-        data = DatasetBatches(train, val, batch_size, options.num_workers, options.seed)
+        data = DatasetBatches(train, val, batch_size, options.num_workers, options.seed, batches)
     if not data.steps:
         raise UserError(f"there are too few training images for one batch of {batch_size}")
     return data

@@ -5,6 +5,9 @@ A dataset has `classes` (names), `len(dataset)` and `dataset[(epoch, index)]`, a
 processes and any resumption see the same images.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
 from utils.digits import open_digits
@@ -24,6 +27,46 @@ def open_dataset(data, input_size, seed, **recipe):
     if str(data) == "digits":
         return open_digits(input_size, seed)
     return open_image_folder(data, Recipe(input_size, **recipe), seed)
+
+
+@dataclass(frozen=True)
+class DatasetBatches:
+    """The batches of a training and a validation dataset, as train_final.py asks for them.
+
+    read: a framework's batches function: utils.mxnet_data.batches or utils.torch_data.batches
+    """
+
+    train: object
+    val: object
+    batch_size: int
+    workers: int
+    seed: int
+    read: Callable
+
+    @property
+    def classes(self):
+        """Return the number of classes."""
+        return len(self.train.classes)
+
+    @property
+    def steps(self):
+        """Return the number of training batches of an epoch, full ones only."""
+        return len(self.train) // self.batch_size
+
+    @property
+    def val_steps(self):
+        """Return the number of validation batches."""
+        return -(-len(self.val) // self.batch_size)
+
+    def train_batches(self, epoch):
+        """Yield an epoch's (images, labels), shuffled by (seed, epoch); full batches only."""
+        keys = epoch_batches(len(self.train), self.batch_size, self.seed, epoch)
+        return self.read(self.train, keys, self.workers)
+
+    def val_batches(self):
+        """Yield (images, labels) of every validation image, in order."""
+        keys = validation_batches(len(self.val), self.batch_size)
+        return self.read(self.val, keys, self.workers)
 
 
 def epoch_batches(size, batch_size, seed, epoch, last_batch="discard"):
@@ -55,3 +98,17 @@ def _split(order, batch_size, epoch):
         raise UserError(f"batch size {batch_size} must be at least 1")
     keys = [(epoch, int(index)) for index in order]
     return [keys[start : start + batch_size] for start in range(0, len(keys), batch_size)]
+
+
+def check_workers(workers):
+    """Raise UserError if a number of worker processes is negative."""
+    if workers < 0:
+        raise UserError(f"the number of worker processes is {workers}: it must be at least 0")
+
+
+def lost_worker(workers, timeout_s):
+    """Return the UserError of a worker process that does not answer any more."""
+    return UserError(
+        f"a data worker was killed or has read nothing for {timeout_s} s "
+        f"({workers} workers; fewer need less memory)"
+    )

@@ -5,10 +5,8 @@ import functools
 import io
 import multiprocessing.pool
 import threading
-from dataclasses import dataclass
 
-from utils.data import epoch_batches, validation_batches
-from utils.errors import UserError
+from utils.data import check_workers, lost_worker
 from utils.mxnet_runtime import mx
 
 PATIENCE_S = 2  # for processes to end
@@ -23,8 +21,7 @@ def batches(dataset, keys, workers, timeout_s=120):
     Raises what the dataset raises, from a worker, too; UserError if a worker dies or does not
     answer within timeout_s. No worker outlives the generator.
     """
-    if workers < 0:
-        raise UserError(f"the number of worker processes is {workers}: it must be at least 0")
+    check_workers(workers)
     loader = mx.gluon.data.DataLoader(
         dataset, batch_sampler=keys, num_workers=workers, timeout=timeout_s
     )
@@ -41,10 +38,7 @@ def batches(dataset, keys, workers, timeout_s=120):
                 return
             yield tuple(batch)
     except (multiprocessing.TimeoutError, ConnectionError, EOFError):
-        raise UserError(
-            f"a data worker was killed or has read nothing for {timeout_s} s "
-            f"({workers} workers; fewer need less memory)"
-        ) from None
+        raise lost_worker(workers, timeout_s) from None
     finally:
         if pool:
             pool.terminate()
@@ -61,38 +55,3 @@ def _terminate(pool):
         for process in pool._pool:
             process.kill()
             process.join(PATIENCE_S)
-
-
-@dataclass(frozen=True)
-class DatasetBatches:
-    """The batches of a training and a validation dataset, as train_final.py asks for them."""
-
-    train: object
-    val: object
-    batch_size: int
-    workers: int
-    seed: int
-
-    @property
-    def classes(self):
-        """Return the number of classes."""
-        return len(self.train.classes)
-
-    @property
-    def steps(self):
-        """Return the number of training batches of an epoch, full ones only."""
-        return len(self.train) // self.batch_size
-
-    @property
-    def val_steps(self):
-        """Return the number of validation batches."""
-        return -(-len(self.val) // self.batch_size)
-
-    def train_batches(self, epoch):
-        """Yield an epoch's (images, labels), shuffled by (seed, epoch); full batches only."""
-        keys = epoch_batches(len(self.train), self.batch_size, self.seed, epoch)
-        return batches(self.train, keys, self.workers)
-
-    def val_batches(self):
-        """Yield (images, labels) of every validation image, in order."""
-        return batches(self.val, validation_batches(len(self.val), self.batch_size), self.workers)

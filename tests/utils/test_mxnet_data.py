@@ -9,38 +9,10 @@ import time
 import numpy as np
 import pytest
 
-from utils.data import open_dataset
+from tests.utils.numbered_images import KEYS, Numbers, children, die, fail, hang, running_children
+from utils.data import DatasetBatches, open_dataset
 from utils.errors import UserError
-from utils.mxnet_data import DatasetBatches, batches
-
-KEYS = [[(0, index) for index in range(start, start + 4)] for start in range(0, 40, 4)]
-
-
-class Numbers:
-    """Forty images; image i is filled with i. What happens at image 17 is given."""
-
-    def __init__(self, at_17=None):
-        self.at_17 = at_17
-
-    def __len__(self):
-        return 40
-
-    def __getitem__(self, key):
-        if key[1] == 17 and self.at_17:
-            self.at_17()
-        return np.full((3, 2, 2), key[1], np.float32), key[1]
-
-
-def fail():
-    raise UserError("image 17 is broken")
-
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def hang():
-    time.sleep(1000)
+from utils.mxnet_data import batches
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
@@ -75,7 +47,7 @@ def test_a_worker_killed_while_idle_is_noticed():
     reader = batches(Numbers(), KEYS, workers=1, timeout_s=2)
     next(reader)
     time.sleep(0.3)  # by now it has read ahead and waits
-    for child in _running_children():
+    for child in running_children():
         os.kill(child, signal.SIGKILL)
     with pytest.raises(UserError, match="data worker was killed"):
         list(reader)
@@ -86,39 +58,17 @@ def test_no_worker_outlives_a_closed_reader():
     """Oracle: the list of this process' children."""
     reader = batches(Numbers(), KEYS, workers=2)
     next(reader)
-    assert len(_running_children()) == 2
+    assert len(running_children()) == 2
     reader.close()
     assert not children()
-
-
-def children(patience_s=5):
-    """Return the ids of this process' children that still run after a while."""
-    deadline = time.monotonic() + patience_s
-    while (running := _running_children()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return running
-
-
-def _running_children():
-    path = f"/proc/{os.getpid()}/task/{os.getpid()}/children"
-    with open(path, encoding="ascii") as file:
-        running = [int(pid) for pid in file.read().split()]
-    return [pid for pid in running if _state(pid) != "Z"]
-
-
-def _state(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-            return file.read().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return "Z"
 
 
 def test_an_interrupt_ends_everything_with_one_line():
     """Oracle: status 130, our line last, no process of the group left."""
     code = (
-        "import sys; sys.path.insert(0, 'tests/utils')\n"
-        "from test_mxnet_data import KEYS, Numbers, batches, hang\n"
+        "import sys; sys.path.insert(0, '.')\n"
+        "from tests.utils.numbered_images import KEYS, Numbers, hang\n"
+        "from utils.mxnet_data import batches\n"
         "from utils.errors import exits_with_one_line\n"
         "@exits_with_one_line\n"
         "def main():\n"
@@ -152,7 +102,7 @@ def test_negative_workers_are_refused():
 def test_dataset_batches_cover_an_epoch(workers):
     """Oracle: the dataset itself, image by image, and counting."""
     train, val = open_dataset("digits", 8, seed=1)
-    data = DatasetBatches(train, val, batch_size=250, workers=workers, seed=1)
+    data = DatasetBatches(train, val, batch_size=250, workers=workers, seed=1, read=batches)
     assert (data.classes, data.steps, data.val_steps) == (10, 5, 2)
     train_batches, val_batches = list(data.train_batches(3)), list(data.val_batches())
     assert [len(labels) for _, labels in train_batches] == [250] * 5

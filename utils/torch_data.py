@@ -1,0 +1,89 @@
+"""Batches of a dataset as PyTorch tensors, read by worker processes."""
+
+import signal
+import threading
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from utils.data import check_workers, lost_worker
+from utils.errors import UserError
+
+
+def batches(dataset, keys, workers, pin_memory=False, timeout_s=120):
+    """Yield (images float32 (B, 3, H, W), labels int64 (B,)) for each list of a dataset's keys.
+
+    dataset:    dataset[key] -> (float32 image (3, H, W), int label), as in utils.data
+    keys:       lists of keys; the order of the batches is theirs, whatever the number of workers
+    workers:    worker processes of one thread each; 0 reads in this process
+    pin_memory: whether the tensors lie in memory that a GPU can copy from on its own
+    Raises what the dataset raises, from a worker, too; UserError if a worker dies or does not
+    answer within timeout_s. No worker outlives the generator.
+    """
+    check_workers(workers)
+    loader = DataLoader(
+        _WholeBatches(dataset),
+        sampler=keys,
+        batch_size=None,  # an item is a batch already
+        collate_fn=_as_it_is,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        timeout=timeout_s if workers else 0,
+        generator=torch.Generator(),  # the loader would draw from the network's random numbers
+    )
+    iterator = _start(loader)
+    try:
+        while (batch := _next(iterator, workers, timeout_s)) is not None:
+            if isinstance(batch, Exception):
+                raise batch
+            yield tuple(batch)
+    finally:
+        if workers:
+            iterator._shutdown_workers()
+
+
+def _next(iterator, workers, timeout_s):
+    """Return the next batch, None after the last; UserError if its worker is lost."""
+    try:
+        return next(iterator, None)
+    except (ConnectionError, EOFError):  # the worker took the memory of a batch along
+        pass
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader"):  # the loader's own: "DataLoader timed out"
+            raise
+    raise lost_worker(workers, timeout_s)
+
+
+class _WholeBatches:
+    """A dataset whose items are whole batches, or the user's error that kept one from being read.
+
+    PyTorch would raise an error of a worker with the worker's traceback for a message.
+    """
+
+    def __init__(self, dataset):
+        self._dataset = dataset
+
+    def __getitem__(self, keys):
+        try:
+            images, labels = zip(*(self._dataset[key] for key in keys), strict=True)
+        except (UserError, OSError) as error:
+            return error
+        return torch.from_numpy(np.stack(images)), torch.tensor(labels)
+
+
+def _as_it_is(batch):
+    return batch
+
+
+def _start(loader):
+    """Return the loader's iterator, with its workers started.
+
+    With the first one PyTorch installs a handler that raises a dead worker's error wherever this
+    process is, in the middle of a training step, too. It is taken out again: the reader notices.
+    """
+    handler = signal.getsignal(signal.SIGCHLD)
+    iterator = iter(loader)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, handler)
+    return iterator
