@@ -24,6 +24,7 @@ from utils import checkpoints
 from utils.data import DatasetBatches, open_dataset
 from utils.errors import UserError, exits_with_one_line
 from utils.final_options import parse_options
+from utils.final_recipe import mixup_share
 from utils.final_results import Result, forget_epochs_after
 from utils.image_folder import Recipe
 from utils.log import Log
@@ -35,7 +36,7 @@ from utils.mxnet_checkpoints import (
     set_updates,
 )
 from utils.mxnet_data import batches
-from utils.mxnet_recipe import make_objective, make_trainer, mixup_share
+from utils.mxnet_recipe import make_objective, make_trainer
 from utils.mxnet_recordio import open_records
 from utils.mxnet_runtime import check_dtype, contexts, mx
 from utils.records import Appender

@@ -36,6 +36,18 @@ class FoldedWeights:
         return len(self.classifier_bias)
 
 
+def fold(kernel, scale, shift, mean, variance, epsilon, stride, groups):
+    """Return the Convolution of a kernel without bias and the BatchNorm behind it.
+
+    kernel: (out_channels, in_channels / groups, size, size); scale, shift, mean and variance:
+    BatchNorm's, (out_channels,); arithmetic is in double precision
+    """
+    factor = np.asarray(scale, np.float64) / np.sqrt(np.asarray(variance, np.float64) + epsilon)
+    kernel = kernel * factor[:, None, None, None]
+    bias = shift - mean * factor
+    return Convolution(kernel.astype(np.float32), bias.astype(np.float32), stride, groups)
+
+
 def random_weights(configuration, classes, rng):
     """Return random float32 FoldedWeights whose activations neither grow nor vanish with depth.
 

@@ -1,5 +1,8 @@
 """MobileNet-v1 with one width per layer, in Gluon: the plain net."""
 
+import numpy as np
+
+from models.folded_weights import FoldedWeights, fold
 from models.mobilenet_v1 import BASE_WIDTHS, IMAGE_CHANNELS, STRIDES, check_configuration
 from utils.mxnet_runtime import FUSES_BATCH_NORM, mx
 
@@ -7,6 +10,7 @@ nn = mx.gluon.nn
 
 # By fan-in, which is right for depthwise convolutions too: their fan-out is 9, not 9 × channels.
 HE_NORMAL = mx.init.MSRAPrelu(factor_type="in", slope=0)
+BATCH_NORM = ("gamma", "beta", "running_mean", "running_var")
 CLASSIFIER = mx.init.Normal(0.01)  # the first loss is log(classes)
 
 
@@ -96,6 +100,30 @@ class MobileNetV1(nn.HybridBlock):
 
     def hybrid_forward(self, F, images):
         return self.classifier(self.pool(self.features(images)))
+
+
+def folded_weights(net):
+    """Return the FoldedWeights of an initialised MobileNetV1: what a runtime deploys."""
+    mx.nd.waitall()  # the fused BatchNorm and ReLU sets running statistics behind the engine's back
+    sizes = [sizes for _, sizes in convolutions(net.configuration)]
+    return FoldedWeights(
+        tuple(
+            fold(
+                _array(layer.convolution.weight),
+                *(_array(getattr(layer.norm, name)) for name in BATCH_NORM),
+                layer.norm._kwargs["eps"],
+                size.get("strides", 1),
+                size.get("groups", 1),
+            )
+            for layer, size in zip(net.features, sizes, strict=True)
+        ),
+        _array(net.classifier.weight),
+        _array(net.classifier.bias),
+    )
+
+
+def _array(parameter):
+    return parameter.data(parameter.list_ctx()[0]).asnumpy().astype(np.float32)
 
 
 def reestimate_batch_norm(net, batches):

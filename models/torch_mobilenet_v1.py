@@ -1,7 +1,8 @@
-"""MobileNet-v1 with one width per layer, in PyTorch: the network that latency.py times."""
+"""MobileNet-v1 with one width per layer, in PyTorch: the plain net."""
 
 from collections import OrderedDict
 
+import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -66,6 +67,26 @@ class MobileNetV1(nn.Module):
         return self.classifier(self.pool(self.features(images)).flatten(1))
 
 
+def convolutions(net):
+    """Return the 27 (Conv2d, BatchNorm2d) of a MobileNetV1: first, depthwise, pointwise, …"""
+    return [(module.conv, module.bn) for module in net.modules() if hasattr(module, "conv")]
+
+
+def initialised(net, seed):
+    """Give a MobileNetV1 the parameters that training starts from, the Gluon net's; return it.
+
+    Convolutions become He-normal by fan-in, the classifier normal with a standard deviation of
+    0.01, biases 0; BatchNorm is the identity from the start.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for conv, _ in convolutions(net):
+        # By fan-in, which is right for depthwise convolutions: their fan-out is 9, too.
+        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu", generator=generator)
+    nn.init.normal_(net.classifier.weight, std=0.01, generator=generator)
+    nn.init.zeros_(net.classifier.bias)
+    return net
+
+
 def folded_weights(net):
     """Return the FoldedWeights of a MobileNetV1: what a runtime deploys, without BatchNorm.
 
@@ -73,8 +94,7 @@ def folded_weights(net):
     """
     if net.training:
         raise ValueError("folded_weights needs a network in evaluation mode")
-    layers = [module for module in net.modules() if hasattr(module, "conv")]
-    fused = [fuse_conv_bn_eval(layer.conv, layer.bn) for layer in layers]
+    fused = [fuse_conv_bn_eval(conv, norm) for conv, norm in convolutions(net)]
     return FoldedWeights(
         tuple(
             Convolution(array(conv.weight), array(conv.bias), conv.stride[0], conv.groups)

@@ -1,8 +1,9 @@
 """Data sets without a framework, and the order in which an epoch visits their images.
 
 A dataset has `classes` (names), `len(dataset)` and `dataset[(epoch, index)]`, a float32 image
-(3, H, W) and an int label. The key alone decides what is drawn, so that any number of worker
-processes and any resumption see the same images.
+(3, H, W) and an int label; `preprocessing` tells how an image becomes such an array. The key alone
+decides what is drawn, so that any number of worker processes and any resumption see the same
+images.
 """
 
 from collections.abc import Callable
@@ -33,7 +34,10 @@ def open_dataset(data, input_size, seed, **recipe):
 class DatasetBatches:
     """The batches of a training and a validation dataset, as train_final.py asks for them.
 
-    read: a framework's batches function: utils.mxnet_data.batches or utils.torch_data.batches
+    batch_size: images of a batch of this process
+    read:  a framework's batches function: utils.mxnet_data.batches or utils.torch_data.batches
+    ranks: how many processes train together; each takes its share, the one at its rank, of the
+           same shuffled images. Validation batches are the same in all of them.
     """
 
     train: object
@@ -42,16 +46,23 @@ class DatasetBatches:
     workers: int
     seed: int
     read: Callable
+    rank: int = 0
+    ranks: int = 1
 
     @property
-    def classes(self):
-        """Return the number of classes."""
-        return len(self.train.classes)
+    def class_names(self):
+        """Return the names of the classes."""
+        return self.train.classes
+
+    @property
+    def preprocessing(self):
+        """Return how a validation image becomes a network's input."""
+        return self.val.preprocessing
 
     @property
     def steps(self):
-        """Return the number of training batches of an epoch, full ones only."""
-        return len(self.train) // self.batch_size
+        """Return the number of training batches of an epoch, full ones of all processes only."""
+        return len(self.train) // (self.batch_size * self.ranks)
 
     @property
     def val_steps(self):
@@ -60,7 +71,9 @@ class DatasetBatches:
 
     def train_batches(self, epoch):
         """Yield an epoch's (images, labels), shuffled by (seed, epoch); full batches only."""
-        keys = epoch_batches(len(self.train), self.batch_size, self.seed, epoch)
+        keys = epoch_batches(len(self.train), self.batch_size * self.ranks, self.seed, epoch)
+        start = self.rank * self.batch_size
+        keys = [batch[start : start + self.batch_size] for batch in keys]
         return self.read(self.train, keys, self.workers)
 
     def val_batches(self):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from utils.image_transforms import preprocessing
+
 BLACKEST = 16  # the scans count the inked ones of 4×4 cells
 VALIDATION_SHARE = 0.2
 
@@ -28,6 +30,13 @@ class Digits:
 
     def __len__(self):
         return len(self.labels)
+
+    @property
+    def preprocessing(self):
+        """Return how a scan becomes an input; its one channel is repeated."""
+        return preprocessing(
+            self.input_size, greatest=BLACKEST, mean=[self.mean] * 3, std=[self.std] * 3
+        )
 
     def __getitem__(self, key):
         epoch, index = key

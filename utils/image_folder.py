@@ -8,7 +8,7 @@ from PIL import Image, ImageFile
 from tqdm import tqdm
 
 from utils.errors import UserError
-from utils.image_transforms import centre_crop, normalised, training_crop
+from utils.image_transforms import centre_crop, normalised, preprocessing, training_crop
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -51,6 +51,11 @@ class ImageFolder:
 
     def __len__(self):
         return len(self.labels)
+
+    @property
+    def preprocessing(self):
+        """Return how a validation image becomes an input."""
+        return preprocessing(self.recipe.input_size, self.recipe.crop_ratio)
 
     def path(self, index):
         """Return the path of an image."""

@@ -89,3 +89,23 @@ def normalised(array):
     """Return an array (H, W, 3) of 0..1 as a contiguous float32 (3, H, W) with ImageNet's scale."""
     array = (array - np.float32(IMAGENET_MEAN)) / np.float32(IMAGENET_STD)
     return np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def preprocessing(input_size, crop_ratio=1.0, greatest=255, mean=IMAGENET_MEAN, std=IMAGENET_STD):
+    """Return, for the metadata of a deployed network, how an image becomes its input.
+
+    crop_ratio: as in utils.image_folder.Recipe; 1 for square images that are not cropped
+    greatest:   the value of a white pixel, which is divided by before mean and std are applied
+    """
+    return {
+        "colour_order": "RGB",
+        "layout": "NCHW",
+        "input_size": input_size,
+        "crop_ratio": crop_ratio,
+        "resize_shorter_side": math.ceil(input_size / crop_ratio),
+        "crop": "centre",
+        "interpolation": "bilinear, antialiased",
+        "divide_by": greatest,
+        "mean": list(mean),
+        "std": list(std),
+    }

@@ -1,4 +1,4 @@
-"""gluon-cv's ImageNet recipe in MXNet: learning rates, optimiser, targets and losses."""
+"""gluon-cv's ImageNet recipe in MXNet: optimiser, targets and losses."""
 
 from dataclasses import dataclass
 
@@ -9,46 +9,18 @@ from utils.mxnet_runtime import mx
 
 from gluoncv.loss import DistillationSoftmaxCrossEntropyLoss
 from gluoncv.model_zoo import get_model
-from gluoncv.utils import LRScheduler, LRSequential
 
 from models.mxnet_mobilenet_v1 import MobileNetV1
 from utils.errors import UserError
+from utils.final_recipe import SMOOTHING, learning_rates
 from utils.mxnet_checkpoints import load_parameters
 
-SMOOTHING = 0.1
 
+def make_trainer(net, options, steps, kvstore="device"):
+    """Return the trainer of an initialised network: SGD with Nesterov momentum.
 
-def learning_rates(options, steps):
-    """Return gluon-cv's schedule: a linear warm-up, then --lr-mode, in epochs of `steps` steps."""
-    if options.lr_decay_period:
-        decays = range(options.lr_decay_period, options.num_epochs, options.lr_decay_period)
-    else:
-        decays = options.lr_decay_epoch
-    warmup = options.warmup_epochs * steps
-    updates = options.num_epochs * steps
-    return LRSequential(
-        [
-            _stage("linear", options.warmup_lr, options.lr, warmup),
-            _stage(
-                options.lr_mode,
-                options.lr,
-                0,
-                updates - warmup,
-                step_iter=[epoch * steps - warmup for epoch in decays],
-                step_factor=options.lr_decay,
-            ),
-        ]
-    )
-
-
-def _stage(mode, start, end, updates, **step):
-    if updates == 1:  # a schedule of gluon-cv divides by updates - 1
-        return LRScheduler("constant", base_lr=start, niters=1)
-    return LRScheduler(mode, base_lr=start, target_lr=end, niters=updates, **step)
-
-
-def make_trainer(net, options, steps):
-    """Return the trainer of an initialised network: SGD with Nesterov momentum."""
+    kvstore: what adds up the gradients of several devices, a name or a KVStore
+    """
     if options.no_wd:
         for parameter in net.collect_params(".*beta|.*gamma|.*bias").values():
             parameter.wd_mult = 0.0
@@ -59,7 +31,9 @@ def make_trainer(net, options, steps):
         "multi_precision": options.dtype != "float32",
     }
     # The momenta are saved from the trainer, so they must not live in MXNet's kvstore.
-    return mx.gluon.Trainer(net.collect_params(), "nag", settings, update_on_kvstore=False)
+    return mx.gluon.Trainer(
+        net.collect_params(), "nag", settings, kvstore=kvstore, update_on_kvstore=False
+    )
 
 
 @dataclass(frozen=True)
@@ -116,13 +90,6 @@ def make_objective(options, classes, contexts):
         teacher,
         options.temperature,
     )
-
-
-def mixup_share(options, epoch, rng):
-    """Return a batch's share of each image in its mixture, 1 where nothing is mixed."""
-    if not options.mixup or epoch >= options.num_epochs - options.mixup_off_epoch:
-        return 1.0
-    return rng.beta(options.mixup_alpha, options.mixup_alpha)
 
 
 def load_teacher(options, classes, contexts):

@@ -19,7 +19,13 @@ from tqdm import tqdm
 
 from utils.errors import UserError, exits_with_one_line
 from utils.image_folder import Recipe, open_image_folder, read_image
-from utils.image_transforms import CROP_AREA, CROP_RATIO, IMAGENET_MEAN, IMAGENET_STD
+from utils.image_transforms import (
+    CROP_AREA,
+    CROP_RATIO,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    preprocessing,
+)
 from utils.mxnet_runtime import mx
 from utils.recordio import read_labels
 
@@ -37,6 +43,16 @@ class RecordBatches:
     train_size: int
     val_size: int
     classes: int
+
+    @property
+    def class_names(self):
+        """Return names of the classes: their numbers, for the files hold no others."""
+        return tuple(map(str, range(self.classes)))
+
+    @property
+    def preprocessing(self):
+        """Return how a validation image becomes a network's input."""
+        return preprocessing(self.recipe.input_size, self.recipe.crop_ratio)
 
     @property
     def steps(self):

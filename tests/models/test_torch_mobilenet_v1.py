@@ -12,7 +12,7 @@ from models.mobilenet_v1 import (
     map_sizes,
     scaled_widths,
 )
-from models.torch_mobilenet_v1 import MobileNetV1, folded_weights
+from models.torch_mobilenet_v1 import MobileNetV1, convolutions, folded_weights, initialised
 from nas.search_space import SearchSpace
 from tests.models.randomized import randomized_net
 from utils.errors import UserError
@@ -96,3 +96,16 @@ def test_folding_needs_evaluation_mode_and_leaves_the_net_as_it_was():
     assert all(map(torch.equal, before, net.parameters()))
     with pytest.raises(ValueError, match="evaluation mode"):
         folded_weights(net.train())
+
+
+def test_training_starts_from_the_gluon_nets_distributions():
+    """Oracle: the deviations of He et al. 2015 by fan-in; the same seed gives the same numbers."""
+    net = initialised(MobileNetV1(BASE_WIDTHS, 1000), seed=1)
+    for conv, _ in convolutions(net):
+        wanted = (2 / conv.weight[0].numel()) ** 0.5
+        assert conv.weight.std().item() == pytest.approx(wanted, rel=0.15)
+    assert len(convolutions(net)) == 27
+    assert net.classifier.weight.std().item() == pytest.approx(0.01, rel=0.01)
+    assert not net.classifier.bias.any()
+    again = initialised(MobileNetV1(BASE_WIDTHS, 1000), seed=1).state_dict()
+    assert all(torch.equal(again[name], array) for name, array in net.state_dict().items())

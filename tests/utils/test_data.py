@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from utils.data import epoch_batches, open_dataset, validation_batches
+from utils.data import DatasetBatches, epoch_batches, open_dataset, validation_batches
 from utils.errors import UserError
 
 # The order of an epoch
@@ -112,3 +113,47 @@ def test_an_image_depends_on_seed_epoch_and_index_only():
     images = {key: first[key][0] for key in keys}
     assert all(np.array_equal(images[key], again[key][0]) for key in reversed(keys))
     assert not all(np.array_equal(images[key], other[key][0]) for key in keys)
+
+
+def test_ranks_share_each_batch():
+    """Oracle: the batches of one process, cut in two; full batches of both only."""
+
+    class Sized:
+        classes = ("a",)
+
+        def __len__(self):
+            return 22
+
+    def read(dataset, keys, workers):
+        return keys
+
+    whole = DatasetBatches(Sized(), Sized(), 6, 0, 1, read)
+    halves = [DatasetBatches(Sized(), Sized(), 3, 0, 1, read, rank, ranks=2) for rank in (0, 1)]
+    assert [half.steps for half in halves] == [whole.steps] * 2 == [3, 3]
+    first, second = (half.train_batches(epoch=4) for half in halves)
+    assert [a + b for a, b in zip(first, second, strict=True)] == whole.train_batches(epoch=4)
+    assert halves[0].val_batches() == halves[1].val_batches()
+
+
+def test_what_a_dataset_says_of_its_preprocessing_is_what_it_does(tmp_path):
+    """Oracle: images made from the files by Pillow and these words alone."""
+    for half in ("train", "val"):
+        (tmp_path / half / "a").mkdir(parents=True)
+        ramp = np.linspace(0, 255, 90)[None, :, None] * np.array([1, 0.5, 0.2])
+        pixels = np.broadcast_to(ramp, (60, 90, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / half / "a" / "1.png")
+    _, val = open_dataset(tmp_path, 32, seed=0, crop_ratio=0.8)
+    said = val.preprocessing
+    side = said["resize_shorter_side"]
+    image = Image.open(val.path(0)).convert(said["colour_order"])
+    image = image.resize((side * 90 // 60, side), Image.Resampling.BILINEAR)
+    left, top = (image.width - 32) // 2, (image.height - 32) // 2
+    array = np.asarray(image.crop((left, top, left + 32, top + 32)), np.float32)
+    array = (array / said["divide_by"] - said["mean"]) / said["std"]
+    np.testing.assert_allclose(val[(0, 0)][0], array.transpose(2, 0, 1), atol=0.03)
+
+    _, digits = open_dataset("digits", 8, seed=0)
+    said = digits.preprocessing
+    scan = digits.scans[5] / said["divide_by"]
+    array = [(scan - m) / s for m, s in zip(said["mean"], said["std"], strict=True)]
+    np.testing.assert_allclose(array, digits[(0, 5)][0], atol=1e-5)

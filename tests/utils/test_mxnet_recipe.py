@@ -1,4 +1,4 @@
-"""gluon-cv's recipe: schedules, targets and losses against formulas in NumPy."""
+"""gluon-cv's recipe in MXNet: targets, losses and updates against formulas in NumPy."""
 
 import math
 
@@ -9,7 +9,7 @@ from models.mxnet_mobilenet_v1 import MobileNetV1, reestimate_batch_norm
 from utils.errors import UserError
 from utils.final_options import parse_options
 from utils.mxnet_checkpoints import save_parameters
-from utils.mxnet_recipe import learning_rates, make_objective, make_trainer, mixup_share
+from utils.mxnet_recipe import make_objective, make_trainer
 from utils.mxnet_runtime import mx
 
 TINY = ",".join(["8"] * 14)
@@ -19,54 +19,6 @@ CPU = [mx.cpu()]
 def options_of(text):
     """Return the options of a command line, for a tiny network."""
     return parse_options("", [*text.split(), "--configuration", TINY])
-
-
-# The learning rate, by update from 1 on, as the optimiser asks for it
-
-
-def test_step_schedule_decays_at_its_epochs():
-    """Oracle: by hand, 10 updates per epoch."""
-    rate = learning_rates(options_of("--num-epochs 6 --lr 0.4 --lr-decay-epoch 2,4"), 10)
-    assert [rate(n) for n in (0, 19, 20, 39, 40, 59)] == pytest.approx(
-        [0.4, 0.4, 0.04, 0.04, 0.004, 0.004]
-    )
-
-
-def test_decay_period_replaces_the_epochs():
-    """Oracle: by hand: every second epoch a factor of 0.5."""
-    text = "--num-epochs 6 --lr 0.4 --lr-decay-period 2 --lr-decay 0.5 --lr-decay-epoch 1"
-    rate = learning_rates(options_of(text), 10)
-    assert [rate(n) for n in (0, 19, 20, 40, 59)] == pytest.approx([0.4, 0.4, 0.2, 0.1, 0.1])
-
-
-def test_warm_up_is_linear_and_decays_count_from_the_start():
-    """Oracle: by hand: from 0.1 to 0.5 in 20 updates; the step at epoch 3 is at update 30."""
-    text = "--num-epochs 5 --lr 0.5 --warmup-lr 0.1 --warmup-epochs 2 --lr-decay-epoch 3"
-    rate = learning_rates(options_of(text), 10)
-    assert rate(0) == pytest.approx(0.1)
-    assert rate(10) == pytest.approx(0.1 + 0.4 * 10 / 19)
-    assert [rate(n) for n in (19, 20, 29, 30)] == pytest.approx([0.5, 0.5, 0.5, 0.05])
-
-
-@pytest.mark.parametrize(
-    ("mode", "half"), [("cosine", 0.5), ("linear", 0.5), ("poly", 0.25), ("constant", 1)]
-)
-def test_smooth_schedules(mode, half):
-    """Oracle: each formula half-way and at the end."""
-    rate = learning_rates(options_of(f"--num-epochs 3 --lr 0.4 --lr-mode {mode}"), 7)
-    assert rate(0) == pytest.approx(0.4)
-    assert rate(10) == pytest.approx(0.4 * half)
-    assert rate(20) == pytest.approx(0.4 if mode == "constant" else 0)
-
-
-@pytest.mark.parametrize("mode", ["step", "poly", "cosine", "linear", "constant"])
-@pytest.mark.parametrize(("epochs", "warmup"), [(1, 0), (1, 1), (2, 1), (2, 2)])
-def test_epochs_of_one_update(mode, epochs, warmup):
-    """Oracle: finite rates between 0 and --lr; gluon-cv's own formulas divide by zero here."""
-    text = f"--num-epochs {epochs} --warmup-epochs {warmup} --lr 0.4 --lr-mode {mode}"
-    rate = learning_rates(options_of(text), 1)
-    assert all(0 <= rate(n) <= 0.4 for n in range(epochs + 2))
-    assert rate(epochs) == pytest.approx(0.4) or warmup or mode in ("linear", "poly", "cosine")
 
 
 # The loss
@@ -182,17 +134,6 @@ def test_a_teacher_that_cannot_be_downloaded_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("MXNET_GLUON_REPO", "http://127.0.0.1:9/")
     with pytest.raises(UserError, match=r"teacher mobilenet0\.25 .* cannot be fetched"):
         make_objective(options_of("--teacher mobilenet0.25"), 1000, CPU)
-
-
-def test_mixup_shares_follow_beta_and_stop_for_the_last_epochs():
-    """Oracle: the mean and variance of Beta(0.2, 0.2): 1/2 and 1/(4 (2·0.2 + 1))."""
-    rng = np.random.default_rng(0)
-    options = options_of("--mixup --num-epochs 10 --mixup-off-epoch 3")
-    shares = np.array([mixup_share(options, 6, rng) for _ in range(4000)])
-    assert abs(shares.mean() - 0.5) < 0.03
-    assert abs(shares.var() - 1 / 5.6) < 0.01
-    assert mixup_share(options, 7, rng) == 1
-    assert mixup_share(options_of("--num-epochs 10"), 0, rng) == 1
 
 
 # The optimiser
