@@ -50,6 +50,11 @@ class DatasetBatches:
     ranks: int = 1
 
     @property
+    def classes(self):
+        """Return the number of classes."""
+        return len(self.train.classes)
+
+    @property
     def class_names(self):
         """Return the names of the classes."""
         return self.train.classes
