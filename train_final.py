@@ -26,7 +26,7 @@ from utils.errors import UserError, exits_with_one_line
 from utils.final_options import parse_options
 from utils.final_recipe import mixup_share
 from utils.final_results import Result, forget_epochs_after
-from utils.image_folder import Recipe
+from utils.image_dataset import Recipe
 from utils.log import Log
 from utils.mxnet_checkpoints import (
     load_optimiser,
@@ -37,8 +37,8 @@ from utils.mxnet_checkpoints import (
 )
 from utils.mxnet_data import batches
 from utils.mxnet_recipe import make_objective, make_trainer
-from utils.mxnet_recordio import open_records
 from utils.mxnet_runtime import check_dtype, contexts, mx
+from utils.record_images import open_records
 from utils.records import Appender
 
 JITTER, LIGHTING = 0.4, 0.1  # of the colours of training images, as in gluon-cv
@@ -95,13 +95,10 @@ def open_data(options, devices):
     batch_size = options.batch_size * devices
     colours = {"colour_jitter": JITTER, "lighting": LIGHTING}
     if options.use_rec:
-        recipe = Recipe(options.input_size, options.crop_ratio, **colours)
-        data = open_records(
+        train, val = open_records(
             (options.rec_train, options.rec_train_idx),
             (options.rec_val, options.rec_val_idx),
-            recipe,
-            batch_size,
-            options.num_workers,
+            Recipe(options.input_size, options.crop_ratio, **colours),
             options.seed,
         )
     else:
@@ -112,7 +109,7 @@ def open_data(options, devices):
             crop_ratio=options.crop_ratio,
             **colours,
         )
-        data = DatasetBatches(train, val, batch_size, options.num_workers, options.seed, batches)
+    data = DatasetBatches(train, val, batch_size, options.num_workers, options.seed, batches)
     if not data.steps:
         raise UserError(f"there are too few training images for one batch of {batch_size}")
     return data

@@ -71,19 +71,21 @@ class MXNetSupernet:
         """Return the validation accuracy of sub-networks, 0 to 1 each.
 
         Each sub-network is cut out of the weights, and its BatchNorm statistics are re-estimated
-        on training images.
+        on training images. Broken images are not counted.
         """
         nets = [self._sub_network(configuration, train) for configuration in configurations]
-        correct = np.zeros(len(nets))
+        correct, seen = np.zeros(len(nets)), 0
         keys = validation_batches(len(val), self._batch_size)
-        bar = tqdm(batches(val, keys, self._workers), "validation", len(keys), leave=False)
+        read = batches(val, keys, self._workers, fill=False)
+        bar = tqdm(read, "validation", len(keys), leave=False)
         for images, labels in bar:
+            seen += len(labels)
             for x, y in zip(self._split(images), self._split(labels), strict=True):
                 for index, net in enumerate(nets):
                     correct[index] += int(
                         (net(x).argmax(axis=1) == y.astype("float32")).sum().asscalar()
                     )
-        return [float(number) / len(val) for number in correct]
+        return [float(number) / seen for number in correct]
 
     def _sub_network(self, configuration, train):
         net = cut_out(self._net, configuration)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from utils import write_records
+
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
@@ -23,9 +25,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def records(folder):
     """Return train_final.py's options that read the folder's images from RecordIO files."""
-    from utils import mxnet_recordio  # here: most tests need no MXNet
-
-    mxnet_recordio.main([str(folder), str(folder.parent / "r")])
+    write_records.main([str(folder), str(folder.parent / "r")])
     return " ".join(
         f"--rec-{half}{suffix} {folder.parent}/r_{half}.{kind}"
         for half in ("train", "val")

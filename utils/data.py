@@ -3,31 +3,39 @@
 A dataset has `classes` (names), `len(dataset)` and `dataset[(epoch, index)]`, a float32 image
 (3, H, W) and an int label; `preprocessing` tells how an image becomes such an array. The key alone
 decides what is drawn, so that any number of worker processes and any resumption see the same
-images.
+images. What becomes of broken images: utils.broken_images.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from utils.digits import open_digits
 from utils.errors import UserError
-from utils.image_folder import Recipe, open_image_folder
+from utils.image_dataset import Recipe
+from utils.image_folder import open_image_folder
+from utils.record_images import open_records
 
 
 def open_dataset(data, input_size, seed, **recipe):
-    """Return (train, val): scikit-learn's digits for data = 'digits', else a folder's images.
+    """Return (train, val): scikit-learn's digits, the images of a folder or of RecordIO files.
 
-    data:   'digits', or a folder with train/ and val/, each with a folder of images per class
-    recipe: fields of utils.image_folder.Recipe other than input_size, for image folders
-    Raises UserError for a folder that cannot be trained on.
+    data:   'digits'; a folder with train/ and val/, each with a folder of images per class; or the
+            prefix of the files that utils.write_records writes
+    recipe: fields of utils.image_dataset.Recipe other than input_size, for images
+    Raises UserError for a folder or files that cannot be trained on.
     """
     if input_size < 1:
         raise UserError(f"input size {input_size} must be at least 1")
     if str(data) == "digits":
         return open_digits(input_size, seed)
-    return open_image_folder(data, Recipe(input_size, **recipe), seed)
+    recipe = Recipe(input_size, **recipe)
+    halves = [[f"{data}_{half}.{kind}" for kind in ("rec", "idx")] for half in ("train", "val")]
+    if any(Path(path).expanduser().exists() for files in halves for path in files):
+        return open_records(*halves, recipe, seed)
+    return open_image_folder(data, recipe, seed)
 
 
 @dataclass(frozen=True)
@@ -82,9 +90,9 @@ class DatasetBatches:
         return self.read(self.train, keys, self.workers)
 
     def val_batches(self):
-        """Yield (images, labels) of every validation image, in order."""
+        """Yield (images, labels) of every validation image that can be read, in order."""
         keys = validation_batches(len(self.val), self.batch_size)
-        return self.read(self.val, keys, self.workers)
+        return self.read(self.val, keys, self.workers, fill=False)
 
 
 def epoch_batches(size, batch_size, seed, epoch, last_batch="discard"):

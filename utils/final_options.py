@@ -60,7 +60,7 @@ def _add_data(group):
         dest="num_workers",
         type=_natural,
         default=4,
-        help="processes, for RecordIO threads, that read images; 0: none apart (4)",
+        help="processes that read images; 0: none apart (4)",
     )
     add("--batch-size", type=_positive, default=32, help="per device (32)")
     add("--input-size", type=_positive, default=224, help="side of the input in pixels (224)")

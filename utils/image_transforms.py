@@ -21,18 +21,13 @@ COLOUR_EIGENVECTORS = np.array(
 
 
 def training_crop(image, recipe, rng):
-    """Return a random crop, resized, flipped, recoloured: float32 (H, W, 3), around 0..1."""
+    """Return a random crop, resized, flipped at random, its colours jittered."""
     side = recipe.input_size
     box = random_box(image.size, rng)
     image = image.resize((side, side), Image.Resampling.BILINEAR, box=box)
     if rng.random() < 0.5:
         image = ImageOps.mirror(image)
-    image = jitter_colours(image, recipe.colour_jitter, rng)
-    array = np.asarray(image, dtype=np.float32) / 255
-    if recipe.lighting:
-        strengths = rng.normal(0, recipe.lighting, 3)
-        array = array + (COLOUR_EIGENVECTORS @ (strengths * COLOUR_EIGENVALUES)).astype(np.float32)
-    return array
+    return jitter_colours(image, recipe.colour_jitter, rng)
 
 
 def random_box(size, rng):
@@ -70,8 +65,18 @@ def jitter_colours(image, strength, rng):
     return image
 
 
+def pca_noise(deviation, rng):
+    """Return a random change of the three colours along ImageNet's principal components.
+
+    deviation: standard deviation of the strengths; colours go from 0 to 1
+    """
+    if not deviation:
+        return np.zeros(3)
+    return COLOUR_EIGENVECTORS @ (rng.normal(0, deviation, 3) * COLOUR_EIGENVALUES)
+
+
 def centre_crop(image, recipe):
-    """Return the centre of an image as float32 (H, W, 3) of 0..1.
+    """Return the centre of an image.
 
     The same as resizing the shorter side to ceil(input_size / crop_ratio) and cropping the centre,
     in one step that stays cheap for very long images.
@@ -81,20 +86,27 @@ def centre_crop(image, recipe):
     crop = min(width, height) * side / math.ceil(side / recipe.crop_ratio)
     left, top = (width - crop) / 2, (height - crop) / 2
     box = (left, top, left + crop, top + crop)
-    image = image.resize((side, side), Image.Resampling.BILINEAR, box=box)
-    return np.asarray(image, dtype=np.float32) / 255
+    return image.resize((side, side), Image.Resampling.BILINEAR, box=box)
 
 
-def normalised(array):
-    """Return an array (H, W, 3) of 0..1 as a contiguous float32 (3, H, W) with ImageNet's scale."""
-    array = (array - np.float32(IMAGENET_MEAN)) / np.float32(IMAGENET_STD)
-    return np.ascontiguousarray(array.transpose(2, 0, 1))
+def normalised(image, shift=(0, 0, 0)):
+    """Return an RGB image as a contiguous float32 (3, H, W) with ImageNet's scale.
+
+    shift: added to the three colours, which go from 0 to 1
+    """
+    pixels = np.asarray(image)
+    array = np.empty((3, *pixels.shape[:2]), dtype=np.float32)
+    # Channel by channel, in place: a quarter of the time of arithmetic on (H, W, 3).
+    for c, (mean, std) in enumerate(zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)):
+        np.multiply(pixels[..., c], np.float32(1 / (255 * std)), out=array[c])
+        array[c] += np.float32((shift[c] - mean) / std)
+    return array
 
 
 def preprocessing(input_size, crop_ratio=1.0, greatest=255, mean=IMAGENET_MEAN, std=IMAGENET_STD):
     """Return, for the metadata of a deployed network, how an image becomes its input.
 
-    crop_ratio: as in utils.image_folder.Recipe; 1 for square images that are not cropped
+    crop_ratio: as in utils.image_dataset.Recipe; 1 for square images that are not cropped
     greatest:   the value of a white pixel, which is divided by before mean and std are applied
     """
     return {

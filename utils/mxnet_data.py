@@ -6,21 +6,30 @@ import io
 import multiprocessing.pool
 import threading
 
+from utils.broken_images import good_images
 from utils.data import check_workers, lost_worker
 from utils.mxnet_runtime import mx
 
 PATIENCE_S = 2  # for processes to end
 
 
-def batches(dataset, keys, workers, timeout_s=120):
+def batches(dataset, keys, workers, timeout_s=120, *, fill=True):
     """Yield (images, labels), MXNet arrays on the CPU, for each list of a dataset's keys.
 
     dataset: dataset[key] -> (float32 image (3, H, W), int label), as in utils.data
     keys:    lists of keys; the order of the batches is theirs, whatever the number of workers
     workers: worker processes; 0 reads in this process
+    fill:    whether another image takes a broken one's place, or its row is left out
     Raises what the dataset raises, from a worker, too; UserError if a worker dies or does not
-    answer within timeout_s. No worker outlives the generator.
+    answer within timeout_s; what utils.broken_images.good_images raises. No worker outlives the
+    generator.
     """
+    read = _read(dataset, keys, workers, timeout_s)
+    with contextlib.closing(read):
+        yield from good_images(read, keys, dataset, fill, mx.nd.NDArray.asnumpy)
+
+
+def _read(dataset, keys, workers, timeout_s):
     check_workers(workers)
     loader = mx.gluon.data.DataLoader(
         dataset, batch_sampler=keys, num_workers=workers, timeout=timeout_s

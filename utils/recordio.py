@@ -1,9 +1,10 @@
-"""RecordIO files of images, checked without a framework: index, record headers, labels.
+"""The RecordIO format of MXNet, without MXNet: images and their labels in one file.
 
-MXNet's reader ends the whole process at a damaged header or index, so both are checked first.
 A .rec file is a chain of records: magic number, 3 bits for split records and 29 bits of length,
-the payload, padding to 4 bytes. The payload of an image begins with a flag (the number of labels
-that follow it, 0 for one label in place), a float label and two numbers.
+the payload, padding to 4 bytes. So that the magic number only stands where a record begins, a
+payload is split where it holds one (at a multiple of 4 bytes), and the number itself is left out.
+The payload of an image begins with a flag (the number of labels that follow it, 0 for one label
+in place), a float label and two numbers.
 Source: the file format of MXNet's recordio and its image header.
 """
 
@@ -17,9 +18,12 @@ from tqdm import tqdm
 from utils.errors import UserError
 
 MAGIC = 0xCED7230A
+MAGIC_BYTES = struct.pack("<I", MAGIC)
 FRAME = struct.Struct("<II")  # magic number; split bits and length
 IMAGE = struct.Struct("<IfQQ")  # flag, label, two identifiers
-WHOLE, FIRST, LAST = 0, 1, 3  # the split bits of a record's parts; a middle part has 2
+CUT = "the file ends within this image, it was cut"
+LONGEST = (1 << 29) - 1  # bytes of a payload
+WHOLE, FIRST, MIDDLE, LAST = range(4)  # the split bits of a record's parts
 
 
 def read_labels(rec, idx):
@@ -64,6 +68,44 @@ def read_index(idx):
     return offsets
 
 
+def read_record(descriptor, offset):
+    """Return the bytes of the image in the record at an offset of an open file.
+
+    Does not move the file's position, so that processes can share the descriptor.
+    Raises ValueError if there is no whole record.
+    """
+    parts = []
+    for start, length in _parts(descriptor, offset):
+        parts.append(os.pread(descriptor, length, start))
+        if len(parts[-1]) < length:
+            raise ValueError(CUT)
+    return MAGIC_BYTES.join(parts)[IMAGE.size :]
+
+
+def image_record(image, label, identifier):
+    """Return the record of an image, bytes, that has one label; ValueError if it is too long."""
+    payload = IMAGE.pack(0, label, identifier, 0) + image
+    if len(payload) > LONGEST:
+        raise ValueError(f"{len(payload)} bytes are more than a record holds, {LONGEST}")
+    parts = _split_at_magic(payload)
+    splits = [FIRST, *[MIDDLE] * (len(parts) - 2), LAST] if len(parts) > 1 else [WHOLE]
+    return b"".join(
+        FRAME.pack(MAGIC, split << 29 | len(part)) + part + bytes(-len(part) % 4)
+        for split, part in zip(splits, parts, strict=True)
+    )
+
+
+def _split_at_magic(payload):
+    """Return the parts of a payload between the magic numbers at multiples of 4 bytes."""
+    parts, start, found = [], 0, payload.find(MAGIC_BYTES)
+    while found >= 0:
+        if found % 4 == 0:
+            parts.append(payload[start:found])
+            start = found + 4
+        found = payload.find(MAGIC_BYTES, max(start, found + 1))
+    return [*parts, payload[start:]]
+
+
 def _check_record(descriptor, offset, size):
     """Return the label of the record at an offset; ValueError if it is not a whole image."""
     head = os.pread(descriptor, FRAME.size + IMAGE.size, offset)
@@ -77,21 +119,26 @@ def _check_record(descriptor, offset, size):
         raise ValueError(f"it has {flag} labels, expected one")
     if not (label >= 0 and label.is_integer()):
         raise ValueError(f"its label is {label}, expected a class number")
-    end = offset + FRAME.size + length
-    while split not in (WHOLE, LAST):
-        end += -end % 4
-        head = os.pread(descriptor, FRAME.size, end)
-        if len(head) < FRAME.size:
-            raise ValueError("the file ends within this image, it was cut")
-        split, length = _frame(head)
-        end += FRAME.size + length
-    if end > size:
-        raise ValueError("the file ends within this image, it was cut")
+    for start, length in _parts(descriptor, offset):
+        if start + length > size:
+            raise ValueError(CUT)
     return int(label)
+
+
+def _parts(descriptor, offset):
+    """Yield (start, length) of each part of the payload of the record at an offset."""
+    split = FIRST
+    while split not in (WHOLE, LAST):
+        head = os.pread(descriptor, FRAME.size, offset)
+        if len(head) < FRAME.size:
+            raise ValueError(CUT)
+        split, length = _frame(head)
+        yield offset + FRAME.size, length
+        offset += FRAME.size + length + -length % 4
 
 
 def _frame(head):
     magic, split_and_length = FRAME.unpack_from(head)
     if magic != MAGIC:
         raise ValueError("no record begins here, the file is damaged or belongs to another index")
-    return split_and_length >> 29, split_and_length & ((1 << 29) - 1)
+    return split_and_length >> 29, split_and_length & LONGEST

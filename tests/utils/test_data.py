@@ -124,7 +124,7 @@ def test_ranks_share_each_batch():
         def __len__(self):
             return 22
 
-    def read(dataset, keys, workers):
+    def read(dataset, keys, workers, fill=True):
         return keys
 
     whole = DatasetBatches(Sized(), Sized(), 6, 0, 1, read)

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from utils.broken_images import BROKEN, BrokenImage
 from utils.data import open_dataset
 from utils.errors import UserError
-from utils.image_folder import Recipe, read_image
+from utils.image_dataset import Recipe, read_image
 from utils.image_transforms import (
     CROP_AREA,
     CROP_RATIO,
@@ -16,6 +17,7 @@ from utils.image_transforms import (
     IMAGENET_STD,
     centre_crop,
     normalised,
+    pca_noise,
     random_box,
     training_crop,
 )
@@ -65,11 +67,12 @@ def test_centre_crop_is_the_middle_of_the_resized_image():
     """Oracle: a gradient, whose value is its position; resize by input_size / crop_ratio."""
     x = np.tile(np.linspace(0, 255, 300), (200, 1)).astype(np.uint8)
     image = Image.fromarray(np.stack([x, x, x], axis=2))
-    cropped = centre_crop(image, Recipe(input_size=70, crop_ratio=0.875))  # shorter side: 80
+    recipe = Recipe(input_size=70, crop_ratio=0.875)  # shorter side: 80
+    cropped = np.asarray(centre_crop(image, recipe))
     # 70 of 80 rows are kept, so 175 of the 300 columns, from 62.5 on.
-    wanted = np.interp(62.5 + (np.arange(70) + 0.5) * 2.5 - 0.5, np.arange(300), x[0]) / 255
+    wanted = np.interp(62.5 + (np.arange(70) + 0.5) * 2.5 - 0.5, np.arange(300), x[0])
     assert cropped.shape == (70, 70, 3)
-    assert np.allclose(cropped[10, :, 0], wanted, atol=1.5 / 255)
+    assert np.allclose(cropped[10, :, 0], wanted, atol=1.5)
 
 
 @settings(max_examples=60)
@@ -98,31 +101,40 @@ def test_training_crops_are_flipped_half_of_the_time_and_recoloured():
     x = np.tile(np.linspace(0, 255, 64), (64, 1)).astype(np.uint8)
     image = Image.fromarray(np.stack([x, x, x], axis=2))
     plain = Recipe(input_size=16)
-    slopes = [
-        np.sign(np.diff(training_crop(image, plain, np.random.default_rng(s))[8, :, 0]).sum())
-        for s in range(200)
-    ]
+    slopes = []
+    for seed in range(200):
+        crop = np.asarray(training_crop(image, plain, np.random.default_rng(seed)), dtype=int)
+        slopes.append(np.sign(np.diff(crop[8, :, 0]).sum()))
     assert set(slopes) == {-1, 1}
     assert 70 < slopes.count(1) < 130
     gray = Image.new("RGB", (64, 64), (128, 128, 128))
-    assert np.allclose(training_crop(gray, plain, np.random.default_rng(0)), 128 / 255)
+    assert np.all(np.asarray(training_crop(gray, plain, np.random.default_rng(0))) == 128)
     jittered = Recipe(input_size=16, colour_jitter=0.4)
-    levels = [training_crop(gray, jittered, np.random.default_rng(s)).mean() for s in range(100)]
+    crops = [training_crop(gray, jittered, np.random.default_rng(s)) for s in range(100)]
+    levels = [np.asarray(crop).mean() / 255 for crop in crops]
     assert 0.6 * 0.6 * 0.5 < min(levels) < 0.4
     assert 0.6 < max(levels) <= 1
-    lit = training_crop(gray, Recipe(input_size=16, lighting=0.1), np.random.default_rng(0))
-    assert np.ptp(lit, axis=(0, 1)).max() < 1e-6  # the same shift of colour everywhere
-    assert np.ptp(lit[0, 0]) > 1e-4  # which differs between the channels
+
+
+def test_pca_noise_follows_the_colours_of_imagenet():
+    """Oracle: the sum of variances is that of the eigenvalues; no deviation, no noise."""
+    rng = np.random.default_rng(0)
+    draws = np.array([pca_noise(0.1, rng) for _ in range(5000)])
+    variance = (0.1 * np.array([55.46, 4.794, 1.148]) / 255) ** 2
+    assert abs(draws.mean()) < 0.001
+    assert np.isclose(draws.var(axis=0).sum(), variance.sum(), rtol=0.05)
+    assert np.array_equal(pca_noise(0.0, rng), [0, 0, 0])
 
 
 def test_normalised_is_channels_first_and_contiguous():
     """Oracle: by hand."""
-    array = np.tile(np.float32(IMAGENET_MEAN) + np.float32(IMAGENET_STD), (2, 5, 1))
-    image = normalised(array)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 3), dtype=np.uint8)
+    image = normalised(pixels, shift=(0.1, 0, -0.2))
+    wanted = (pixels / 255 + [0.1, 0, -0.2] - np.array(IMAGENET_MEAN)) / IMAGENET_STD
     assert image.shape == (3, 2, 5)
     assert image.dtype == np.float32
     assert image.flags["C_CONTIGUOUS"]
-    assert np.allclose(image, 1, atol=1e-6)
+    assert np.allclose(image, wanted.transpose(2, 0, 1), atol=1e-6)
 
 
 # Mistakes: each message names what is wrong
@@ -155,8 +167,8 @@ def _remove(folder):
 
 
 @pytest.mark.parametrize("damage", ["text", "cut", "empty", "folder"])
-def test_a_broken_image_is_named(tmp_path, damage):
-    """Oracle: the path of the damaged file is in the message."""
+def test_a_broken_image_is_black_and_has_no_label(tmp_path, damage):
+    """Oracle: the kind of damage is in the exception; the path is told by its index."""
     root = image_folder(tmp_path, size=(300, 200))
     path = root / "train" / "dog" / "1.png"
     noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
@@ -170,8 +182,14 @@ def test_a_broken_image_is_named(tmp_path, damage):
         path.write_bytes(cut[damage])
     train, _ = open_dataset(root, 16, seed=0)
     index = [train.path(i) for i in range(len(train))].index(path)
-    with pytest.raises(UserError, match=f"{path}: not a readable image"):
-        train[(0, index)]
+    image, label = train[(0, index)]
+    assert label == BROKEN
+    assert image.shape == (3, 16, 16)
+    assert image.dtype == np.float32
+    assert not image.any()
+    assert train.where(index) == str(path)
+    with pytest.raises(BrokenImage, match=r"identify|truncated|directory"):
+        read_image(path)
 
 
 def test_wrong_sizes_are_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""RecordIO files are checked before MXNet's reader, which would end the process, sees them."""
+"""The RecordIO format: the same bytes as MXNet's, and damages that are named."""
 
 import struct
 
@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils.errors import UserError
-from utils.recordio import MAGIC, read_labels
+from utils.mxnet_runtime import mx
+from utils.recordio import (
+    MAGIC,
+    MAGIC_BYTES,
+    image_record,
+    read_index,
+    read_labels,
+    read_record,
+)
 
 
 def record(label, payload=b"image", flag=0):
@@ -47,6 +55,40 @@ def test_a_record_that_is_split_at_a_magic_number_is_read(tmp_path):
     idx.write_text("0\t0\n")
     with pytest.raises(UserError, match=r"a\.rec, image 1 of 1, byte 0: .* cut"):
         read_labels(rec, idx)
+
+
+pieces = st.sampled_from([MAGIC_BYTES, b"a", b"bcd", MAGIC_BYTES[:2]])
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(pieces, max_size=12).map(b"".join), min_size=1, max_size=4))
+def test_mxnet_writes_and_reads_the_same_bytes(tmp_path_factory, images):
+    """Oracle: MXNet's own writer and reader, on images in which the magic number stands often."""
+    folder = tmp_path_factory.mktemp("records")
+    theirs = mx.recordio.MXIndexedRecordIO(f"{folder}/b.idx", f"{folder}/b.rec", "w")
+    for number, image in enumerate(images):
+        header = mx.recordio.IRHeader(0, number, number, 0)
+        theirs.write_idx(number, mx.recordio.pack(header, image))
+    theirs.close()
+    rec, idx, offsets = write(
+        folder, [image_record(image, number, number) for number, image in enumerate(images)]
+    )
+    assert rec.read_bytes() == (folder / "b.rec").read_bytes()
+    assert read_index(folder / "b.idx").tolist() == offsets
+    assert read_labels(rec, idx).tolist() == list(range(len(images)))
+    reader = mx.recordio.MXIndexedRecordIO(str(idx), str(rec), "r")
+    with open(rec, "rb") as file:
+        for number, offset in enumerate(offsets):
+            image = read_record(file.fileno(), offset)
+            assert image == images[number] == mx.recordio.unpack(reader.read_idx(number))[1]
+
+
+def test_an_image_that_no_record_can_hold_is_refused(monkeypatch):
+    """Oracle: the format's limit, lowered."""
+    monkeypatch.setattr("utils.recordio.LONGEST", 30)
+    assert len(image_record(bytes(6), 0, 0)) == 8 + 32
+    with pytest.raises(ValueError, match="31 bytes are more than a record holds, 30"):
+        image_record(bytes(7), 0, 0)
 
 
 @pytest.mark.parametrize(

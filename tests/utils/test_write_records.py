@@ -1,0 +1,100 @@
+"""RecordIO files written from image folders, without MXNet."""
+
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.utils.gray_images import write_folder
+from utils.image_dataset import Recipe
+from utils.image_folder import open_image_folder
+from utils.mxnet_runtime import mx
+from utils.recordio import read_labels
+from utils.write_records import main, write_records
+
+
+def test_what_is_written_is_what_the_folder_holds(tmp_path):
+    """Oracle: the folder; MXNet's own reader gives the files' bytes back."""
+    root = write_folder(tmp_path / "images")
+    main([str(root), str(tmp_path / "out" / "small")])
+    for half, dataset in zip(("train", "val"), open_image_folder(root, Recipe(16), 0), strict=True):
+        prefix = f"{tmp_path}/out/small_{half}"
+        reader = mx.recordio.MXIndexedRecordIO(f"{prefix}.idx", f"{prefix}.rec", "r")
+        assert reader.keys == list(range(len(dataset)))
+        for index in reader.keys:
+            header, content = mx.recordio.unpack(reader.read_idx(index))
+            assert content == dataset.path(index).read_bytes()
+            assert (header.label, header.id) == (dataset.labels[index], index)
+
+
+def test_resize_stores_smaller_jpegs(tmp_path):
+    """Oracle: the size of the stored images, and their gray."""
+    train, _ = open_image_folder(write_folder(tmp_path / "images"), Recipe(16), seed=0)
+    write_records(train, tmp_path / "r", resize=20)
+    reader = mx.recordio.MXIndexedRecordIO(f"{tmp_path}/r.idx", f"{tmp_path}/r.rec", "r")
+    _, image = mx.recordio.unpack_img(reader.read_idx(9))
+    assert image.shape == (20, 24, 3)
+    assert np.abs(image.astype(int) - 190).max() <= 2
+
+
+def test_broken_images_are_left_out_and_named(tmp_path, capsys):
+    """Oracle: MXNet's reader finds all the others; a class of broken images only keeps its rank."""
+    root = write_folder(tmp_path / "images")
+    for path in (*(root / "train" / "dark").iterdir(), root / "train" / "light" / "3.png"):
+        path.write_bytes(path.read_bytes()[:50])
+    main([str(root), str(tmp_path / "r")])
+    warnings = capsys.readouterr().err
+    assert f"{root}/train/light/3.png is left out: " in warnings
+    assert f"{tmp_path}/r_train.rec lacks 6 broken images" in warnings
+    reader = mx.recordio.MXIndexedRecordIO(
+        f"{tmp_path}/r_train.idx", f"{tmp_path}/r_train.rec", "r"
+    )
+    assert reader.keys == [5, 6, 7, 9]
+    for index, name in zip(reader.keys, "0124", strict=True):
+        header, content = mx.recordio.unpack(reader.read_idx(index))
+        assert header.label == 1
+        assert content == (root / "train" / "light" / f"{name}.png").read_bytes()
+
+
+def test_a_folder_of_broken_images_writes_nothing(tmp_path, capsys):
+    """Oracle: one line that names the folder, status 2, no file left behind."""
+    root = write_folder(tmp_path / "images")
+    for path in (root / "train").glob("*/*"):
+        path.write_bytes(b"no image")
+    with pytest.raises(SystemExit) as caught:
+        main([str(root), str(tmp_path / "out" / "r")])
+    assert caught.value.code == 2
+    assert f"error: {root}/train: none of 10 images can be read" in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_full_disk_keeps_the_last_good_files(tmp_path):
+    """Oracle: the bytes from before, when writing stops half-way."""
+    train, _ = open_image_folder(write_folder(tmp_path / "images"), Recipe(16), seed=0)
+    prefix = tmp_path / "out" / "r"
+    write_records(train, prefix)
+    before = {path.name: path.read_bytes() for path in prefix.parent.iterdir()}
+    assert before.keys() == {"r.rec", "r.idx"}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before["r.rec"]) // 2, hard))
+    try:
+        with pytest.raises(OSError, match=r"r\.rec"):
+            write_records(train, prefix)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path.name: path.read_bytes() for path in prefix.parent.iterdir()} == before
+    assert len(read_labels(f"{prefix}.rec", f"{prefix}.idx")) == 10
+
+
+def test_the_command_needs_no_framework(tmp_path):
+    """Oracle: the modules that a process has loaded after it wrote files."""
+    root = write_folder(tmp_path / "images")
+    code = (
+        "import sys; from utils.write_records import main; main(sys.argv[1:])\n"
+        "assert not {'mxnet', 'torch'} & sys.modules.keys()"
+    )
+    command = [sys.executable, "-c", code, str(root), str(tmp_path / "r")]
+    subprocess.run(command, check=True, capture_output=True)
+    assert len(read_labels(tmp_path / "r_val.rec", tmp_path / "r_val.idx")) == 8

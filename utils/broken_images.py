@@ -1,0 +1,62 @@
+"""Broken images: skipped, named once and counted, so that none of them ends a long training.
+
+A dataset gives an image that cannot be read the label BROKEN, and where(index) tells which one it
+is. Everything else happens in the process that trains, whatever the number of workers.
+"""
+
+import functools
+import sys
+
+import numpy as np
+from tqdm import tqdm
+
+from utils.errors import UserError
+
+BROKEN = -1  # label of an image that cannot be read
+
+
+class BrokenImage(Exception):
+    """An image that cannot be read; the message says why."""
+
+
+def good_images(batches, keys, dataset, fill, to_numpy):
+    """Yield the batches (images, labels) of keys without their broken images.
+
+    fill:     whether the next good image of the batch takes a broken one's place, so that every
+              batch stays full; else its row is left out, and a batch without good images, too
+    to_numpy: turns a framework's labels into an array
+    Warns of each image once and, when the batches end, of their number.
+    Raises UserError for a batch that cannot be filled and if there is no good image at all.
+    """
+    broken, good = 0, 0
+    try:
+        for of_batch, (images, labels) in zip(keys, batches, strict=True):
+            is_good = to_numpy(labels) != BROKEN
+            good += is_good.sum()
+            if is_good.all():
+                yield images, labels
+                continue
+            for row in np.flatnonzero(~is_good):
+                broken += 1
+                _warn_once(f"{dataset.where(of_batch[row][1])} is no readable image and is skipped")
+            rows = np.flatnonzero(is_good)
+            if fill:
+                if not len(rows):
+                    raise UserError(f"none of the {len(labels)} images of a batch can be read")
+                following = np.searchsorted(rows, np.arange(len(labels)))
+                rows = rows[following % len(rows)]
+            if len(rows):
+                yield images[rows], labels[rows]
+    finally:
+        if broken:
+            warn(f"broken images skipped: {broken} of {broken + good}")
+    if not good:
+        raise UserError(f"none of {broken} images can be read")
+
+
+def warn(message):
+    """Write a warning above the progress bars."""
+    tqdm.write(f"warning: {message}", file=sys.stderr)
+
+
+_warn_once = functools.cache(warn)

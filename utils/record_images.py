@@ -1,0 +1,48 @@
+"""The images of RecordIO files, as utils.write_records or MXNet's im2rec writes them."""
+
+import io
+from pathlib import Path
+
+from utils.broken_images import BrokenImage
+from utils.image_dataset import ImageDataset
+from utils.recordio import read_index, read_labels, read_record
+
+
+class RecordImages(ImageDataset):
+    """The images of a .rec file in the order of its .idx file, with their labels.
+
+    An image that is broken inside a whole record is found when it is read.
+    """
+
+    def __init__(self, rec, idx, labels, classes, recipe, seed, augments):
+        self.rec = rec
+        self._offsets = read_index(idx)
+        # Worker processes inherit it and read at offsets of their own.
+        self._file = open(rec, "rb", buffering=0)  # noqa: SIM115 (open as long as the dataset is)
+        super().__init__(labels, classes, recipe, seed, augments)
+
+    def where(self, index):
+        """Return the file and the number of an image in it."""
+        return f"{self.rec}, image {index + 1} of {len(self)},"
+
+    def open(self, index):
+        """Return an image as an open file in memory."""
+        try:
+            return io.BytesIO(read_record(self._file.fileno(), int(self._offsets[index])))
+        except (OSError, ValueError) as error:
+            raise BrokenImage(error) from None
+
+
+def open_records(train, val, recipe, seed):
+    """Return (train, val), the RecordImages of two pairs of paths (records, index).
+
+    The classes are the numbers up to the greatest label.
+    Raises UserError for files that are missing, cut or damaged.
+    """
+    train, val = ([Path(path).expanduser() for path in files] for files in (train, val))
+    train_labels, val_labels = read_labels(*train), read_labels(*val)
+    classes = tuple(str(label) for label in range(max(train_labels.max(), val_labels.max()) + 1))
+    return (
+        RecordImages(*train, train_labels, classes, recipe, seed, augments=True),
+        RecordImages(*val, val_labels, classes, recipe, seed, augments=False),
+    )

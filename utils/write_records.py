@@ -1,0 +1,84 @@
+"""Write RecordIO files, which are read faster from slow disks, from the images of a folder.
+
+    python -m utils.write_records /imagenet /imagenet/imagenet
+
+writes /imagenet/imagenet_train.rec, .idx and /imagenet/imagenet_val.rec, .idx from the class
+folders in /imagenet/train and /imagenet/val. The images' files are stored as they are; with
+--resize N their shorter side becomes N pixels first. Labels are the ranks of the sorted names of
+the class folders. Broken images are left out, with a warning each.
+"""
+
+import argparse
+import io
+
+from tqdm import tqdm
+
+from utils.broken_images import BrokenImage, warn
+from utils.errors import UserError, exits_with_one_line
+from utils.image_dataset import Recipe, read_image
+from utils.image_folder import open_image_folder
+from utils.recordio import image_record
+from utils.records import atomic_write
+
+
+@exits_with_one_line
+def main(arguments=None):
+    """Write the RecordIO files of an image folder's train/ and val/."""
+    parser = argparse.ArgumentParser(
+        prog="python -m utils.write_records",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", help="image folder with train/ and val/ class folders")
+    parser.add_argument("prefix", help="path of the files without _train.rec, _val.rec")
+    parser.add_argument("--resize", type=int, help="pixels of the shorter side; default: as it is")
+    parser.add_argument("--quality", type=int, default=95, help="of JPEGs that were resized (95)")
+    options = parser.parse_args(arguments)
+    train, val = open_image_folder(options.folder, Recipe(input_size=1), seed=0)
+    for name, dataset in (("train", train), ("val", val)):
+        write_records(dataset, f"{options.prefix}_{name}", options.resize, options.quality)
+
+
+def write_records(dataset, prefix, resize=None, quality=95):
+    """Write prefix.rec and prefix.idx from an ImageFolder, whole or not at all.
+
+    resize: pixels of the shorter side of the stored JPEGs; None stores the files as they are
+    Raises UserError if there is no good image, OSError if the disk is full.
+    """
+    broken, offset, index = 0, 0, []
+    bar = tqdm(range(len(dataset)), desc=f"writing {prefix}.rec", unit="image")
+    with atomic_write(f"{prefix}.rec") as records:
+        for number in bar:
+            path = dataset.path(number)
+            try:
+                content = _encoded(path, resize, quality)
+                record = image_record(content, float(dataset.labels[number]), number)
+            except (BrokenImage, ValueError) as error:
+                warn(f"{path} is left out: {error}")
+                broken += 1
+                continue
+            records.write(record)
+            index.append(f"{number}\t{offset}\n")
+            offset += len(record)
+        if not index:
+            raise UserError(f"{dataset.root}: none of {broken} images can be read")
+        records.flush()  # a full disk must be noticed before the index is replaced
+        with atomic_write(f"{prefix}.idx", "w") as file:
+            file.writelines(index)
+    if broken:
+        warn(f"{prefix}.rec lacks {broken} broken images")
+
+
+def _encoded(path, resize, quality):
+    image = read_image(path)
+    if resize is None:
+        return path.read_bytes()
+    scale = resize / min(image.size)
+    size = [max(resize, round(side * scale)) for side in image.size]
+    stored = io.BytesIO()
+    image.resize(size).save(stored, "JPEG", quality=quality)
+    return stored.getvalue()
+
+
+if __name__ == "__main__":
+    main()
