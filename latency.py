@@ -13,7 +13,9 @@ samples and every model stands <file>.meta.json, which says what was measured an
 """
 
 import itertools
+import os
 import sys
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -92,6 +94,8 @@ def fit(args):
     rng = np.random.default_rng(args.seed)
     with tqdm(total=number_of_fits(*weights), desc="fitting", leave=False, delay=1) as bar:
         table = fit_validated(samples, space, rng, *weights, metadata, bar.update)
+    folder = Path(args.model).parent
+    table.metadata["fit"]["samples_files"] = [os.path.relpath(p, folder) for p in args.samples]
     table.save(args.model)
     print(fit_as_text(table, args.model))
     if "cross_validation" in table.metadata["fit"]:

@@ -6,32 +6,42 @@
     AOWS  the same with --AOWS, which also steers the widths drawn during training
 
 Latencies are milliseconds per image. In the folder --expname it writes
-    checkpoint-NNNN.npz   network, optimiser and width statistics after epoch NNNN; the newest two
+    checkpoint-NNNN.npz   network, optimiser and width statistics after epoch NNNN; the newest ones
     results.jsonl         per epoch the best configuration, its predicted latency and the losses
-    aows.jsonl            with --AOWS: temperature, multiplier, decision and probabilities
-    widths.png, probabilities.png
+    aows.jsonl            with --AOWS: temperature, multipliers, decision and probabilities
+    baselines.jsonl       what simpler searches answer from the same statistics
+    widths.png, probabilities.png, and what --pareto, --score-check and --verify write
 Source: Berman et al., AOWS, CVPR 2020.
 """
 
 import time
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from nas.latency_table import LatencyTable
+from nas.constrained_search import Constraint
+from nas.resources import macs, parameters
 from nas.search_space import SearchSpace
-from nas.supernet_search import SupernetSearch
-from utils import checkpoints
+from nas.supernet_search import Schedule, SupernetSearch
+from utils import supernet_checkpoints
 from utils.data import open_dataset
 from utils.errors import UserError, exits_with_one_line
+from utils.latency_limits import open_limits
 from utils.nas_options import parse_options
-from utils.records import Appender, read_lines, write_lines
+from utils.records import Appender
+from utils.search_reports import (
+    answer_as_text,
+    answer_line,
+    answers_of,
+    compare_baselines,
+    draw_pictures,
+    write_front,
+)
+from utils.supernet_checkpoints import Position, forget_later_lines
 
 RESULTS, DECISIONS = "results.jsonl", "aows.jsonl"
-CHECKPOINTS_KEPT = 2
 
 
 def search_space_of(options, table):
@@ -44,21 +54,23 @@ def search_space_of(options, table):
     return SearchSpace.from_dict(fields)
 
 
-def open_search(options):
-    """Return the search: the latency table on the space, with the target checked."""
-    table = LatencyTable.load(options.latency_model)
-    schedule = {
-        "epochs": options.epochs,
-        "warmup": options.AOWS_warmup,
-        "minimum": options.AOWS_min_temp,
-    }
+def open_search(options, limits):
+    """Return the search: the limits on the search space, checked to be within reach."""
+    space = search_space_of(options, limits[0].table)
+    constraints = [limit.constraint(space) for limit in limits]
+    if options.max_macs:
+        constraints.append(Constraint(macs(space), options.max_macs, "cost", "MACs"))
+    if options.max_params:
+        constraints.append(Constraint(parameters(space), options.max_params, "size", "parameters"))
+    schedule = Schedule(
+        options.epochs, options.AOWS_warmup, options.AOWS_min_temp, options.sampling
+    )
     return SupernetSearch(
-        search_space_of(options, table),
-        table,
-        options.latency_target,
+        space,
+        constraints,
         window=options.window,
-        gamma_iterations=options.gamma_iter,
         method=options.search,
+        iterations=options.gamma_iter,
         schedule=schedule if options.AOWS else None,
     )
 
@@ -68,7 +80,7 @@ def open_data(options, space):
     train, val = open_dataset(options.data, space.input_size, options.seed)
     if len(train.classes) != space.classes:
         raise UserError(
-            f"{options.data} has {len(train.classes)} classes, {options.latency_model} was made "
+            f"{options.data} has {len(train.classes)} classes, {options.latency_model[0]} was made "
             f"for {space.classes}: measure with --classes {len(train.classes)}"
         )
     return train, val
@@ -99,16 +111,17 @@ def learning_rate(options, progress):
     return options.lr * options.batch_size / 256 * float(course[options.lr_schedule])
 
 
-def train_epoch(options, net, search, train, epoch, log):
-    """Train one epoch; returns the mean loss of each pass, and the images per second.
+def train_epoch(options, net, search, train, start, log):
+    """Train an epoch from a Position on; returns the mean loss of each pass, and the images/s.
 
     log: the Appender of aows.jsonl; not used by OWS
     """
     steps = net.steps(train)
-    means, start = {}, time.perf_counter()
+    sums, epoch, begun = dict(start.loss_sums), start.epoch, time.perf_counter()
+    batches = enumerate(net.batches(train, epoch, start.step), start.step)
     title = f"epoch {epoch + 1}/{options.epochs}"
-    bar = tqdm(net.batches(train, epoch), title, steps, leave=False)
-    for step, (images, labels) in enumerate(bar):
+    bar = tqdm(batches, title, steps, initial=start.step, leave=False)
+    for step, (images, labels) in bar:
         progress = epoch + step / steps
         rng = np.random.default_rng((options.seed, epoch, step))
         states, decision = search.draw(progress, rng, len(labels))
@@ -122,84 +135,33 @@ def train_epoch(options, net, search, train, epoch, log):
                 f"from the last checkpoint in {options.expname} with a lower --lr"
             ) from None
         for name, loss in vars(losses).items():
-            means[name] = means.get(name, 0.0) + float(loss.mean()) / steps
+            sums[name] = sums.get(name, 0.0) + float(loss.mean())
         bar.set_postfix(loss=f"{losses.full.mean():.3f}", refresh=False)
         if decision and (step % options.print_freq == 0 or step == steps - 1):
-            log.append([{"progress": progress, "target_ms": search.target_ms} | asdict(decision)])
-    return means, steps * options.batch_size / (time.perf_counter() - start)
+            log.append([{"progress": progress} | decision.as_dict()])
+        done = step + 1
+        if options.checkpoint_steps and done % options.checkpoint_steps == 0 and done < steps:
+            supernet_checkpoints.save(options, net, search, Position(epoch, done, sums))
+    images = (steps - start.step) * options.batch_size
+    means = {name: total / steps for name, total in sums.items()}
+    return means, images / (time.perf_counter() - begun)
 
 
-def answer(search, epoch):
-    """Return the search's answer as a line for results.jsonl."""
-    result = search.best()
-    return {
-        "epoch": epoch,
-        "configuration": search.space.configuration(result.states),
-        "latency_ms": result.latency_ms,
-        "target_ms": search.target_ms,
-        "score": result.score,
-        "bound": result.bound,
-        "gap": result.gap,
-        "gamma": result.gamma,
-    }
-
-
-def save_checkpoint(options, net, search, epoch):
-    """Write the checkpoint after `epoch` epochs."""
-    windows = {f"windows/{name}": array for name, array in search.to_arrays().items()}
-    values = {
-        "epoch": epoch,
-        "search_space": search.space.as_dict(),
-        "AOWS": options.AOWS,
-        "latency_target": options.latency_target,
-    }
-    path = checkpoints.checkpoint_path(options.expname, epoch)
-    checkpoints.save(path, net.to_arrays() | windows, values)
-    checkpoints.keep_newest(options.expname, CHECKPOINTS_KEPT)
-
-
-def load_checkpoint(options, search):
-    """Load the statistics of the checkpoint to resume from into the search, if there is one.
-
-    Returns (epochs done, a function that loads the rest into a network).
-    """
-    path = options.resume or (options.resume_last and checkpoints.latest(options.expname))
-    if not path:
-        return 0, lambda net: None
-    arrays, values = checkpoints.load(path)
-    if SearchSpace.from_dict(values["search_space"]) != search.space:
-        raise UserError(f"{path} was trained for another search space: {values['search_space']}")
-    if values["AOWS"] and values["latency_target"] != options.latency_target:
-        tqdm.write(
-            f"warning: AOWS trained {path} for {values['latency_target']} ms, and that target "
-            "decided which widths were trained; train anew for another one"
-        )
-    search.load_arrays({k[8:]: arrays.pop(k) for k in list(arrays) if k.startswith("windows/")})
-    tqdm.write(f"continuing after epoch {values['epoch']} from {path}")
-    return values["epoch"], lambda net: net.load_arrays(arrays, path)
-
-
-def forget_later_lines(path, is_kept):
-    """Remove from a file of JSON lines what came after the checkpoint that training resumes."""
-    if path.is_file() and path.stat().st_size:
-        with Appender(path):  # cuts a torn last line
-            lines = [line for _, line in read_lines(path)]
-        write_lines(path, [line for line in lines if is_kept(line)])
-
-
-def train_epochs(options, net, search, data, done):
+def train_epochs(options, net, search, limits, data, start):
     """Train the epochs that are not done yet, with a checkpoint and a result after each."""
     train, val = data
-    for epoch in range(done, options.epochs):
+    for epoch in range(start.epoch, options.epochs):
         decisions = Path(options.expname, DECISIONS)
+        position = start if epoch == start.epoch else Position(epoch)
         with Appender(decisions) if options.AOWS else nullcontext() as log:
-            means, speed = train_epoch(options, net, search, train, epoch, log)
-        line = answer(search, epoch + 1) | {"losses": means, "images_per_s": speed}
+            means, speed = train_epoch(options, net, search, train, position, log)
+        line = answer_line(search, limits, search.best(), epoch + 1)
+        line |= {"losses": means, "images_per_s": speed}
         accuracies = net.accuracies([search.space.largest, line["configuration"]], train, val)
         line |= dict(zip(("accuracy_full", "accuracy"), accuracies, strict=True))
         with Appender(Path(options.expname, RESULTS)) as results:
             results.append([line])
-        save_checkpoint(options, net, search, epoch + 1)
+        supernet_checkpoints.save(options, net, search, Position(epoch + 1))
         losses = ", ".join(f"{name} {loss:.3f}" for name, loss in means.items())
         tqdm.write(
             f"epoch {epoch + 1}/{options.epochs}: losses {losses}; accuracy full "
@@ -208,40 +170,56 @@ def train_epochs(options, net, search, data, done):
         )
 
 
-def draw_pictures(options, space, line):
-    """Draw the widths of the answer and, for AOWS, the probabilities over training."""
-    from utils.plotting.search import plot_probabilities, plot_widths
+def train_and_check(options, search, limits, start, load_network):
+    """Train what is left of the training, and compare scores with accuracies if asked to."""
+    if start.epoch >= options.epochs and not options.score_check:
+        return
+    data = open_data(options, search.space)
+    net = open_network(options, search.space)
+    load_network(net)
+    if start.epoch < options.epochs:
+        now = start.epoch + start.step / net.steps(data[0])
+        results, decisions = (Path(options.expname, name) for name in (RESULTS, DECISIONS))
+        forget_later_lines(results, lambda line: line["epoch"] <= start.epoch)
+        forget_later_lines(decisions, lambda line: line["progress"] < now)
+        train_epochs(options, net, search, limits, data, start)
+    if options.score_check:
+        # Imported here: it takes a second, which no other run need wait for.
+        from utils.score_check import check_score
 
-    folder = Path(options.expname)
-    plot_widths({"best configuration": line["configuration"]}, space, folder / "widths.png")
-    decisions = folder / DECISIONS
-    if options.AOWS and decisions.is_file() and decisions.stat().st_size:
-        lines = [line for _, line in read_lines(decisions)]
-        plot_probabilities(lines, space, folder / "probabilities.png")
+        check_score(options, net, search, data)
+
+
+def report_answer(options, search, limits, start):
+    """Write and print the answer, measured if asked to, and what stands beside it."""
+    result, measured, epochs = search.best(), {}, max(start.epoch, options.epochs)
+    if options.verify:
+        from utils.verification import verify
+
+        verified = verify(options, search, limits)
+        result, limits = verified.result, verified.limits
+        measured = {"measured_ms": verified.measured_ms, "rounds": verified.rounds}
+    line = answer_line(search, limits, result, epochs) | measured
+    if options.verify or start.epoch >= options.epochs:  # else it is the last epoch's
+        with Appender(Path(options.expname, RESULTS)) as results:
+            results.append([line])
+    answers = answers_of(options, search, result.states if options.verify else None)
+    print(compare_baselines(options, search, answers))
+    if options.pareto:
+        print(write_front(options, search, answers))
+    draw_pictures(options, search.space, answers)
+    print(answer_as_text(line))
 
 
 @exits_with_one_line
 def main(arguments=None):
     options = parse_options(__doc__, arguments)
-    search = open_search(options)
+    limits = open_limits(options.latency_model, options.latency_target, options.confidence)
+    search = open_search(options, limits)
     Path(options.expname).mkdir(parents=True, exist_ok=True)
-    done, load_network = load_checkpoint(options, search)
-    if done < options.epochs:
-        data = open_data(options, search.space)
-        net = open_network(options, search.space)
-        load_network(net)
-        forget_later_lines(Path(options.expname, RESULTS), lambda line: line["epoch"] <= done)
-        forget_later_lines(Path(options.expname, DECISIONS), lambda line: line["progress"] < done)
-        train_epochs(options, net, search, data, done)
-    line = answer(search, max(done, options.epochs))
-    if done >= options.epochs:  # a new target for a finished training
-        with Appender(Path(options.expname, RESULTS)) as results:
-            results.append([line])
-    draw_pictures(options, search.space, line)
-    print(
-        f"best configuration: {line['configuration']}\n"
-        f"predicted {line['latency_ms']:.4g} ms per image, target {line['target_ms']:.4g} ms"
-    )
+    start, load_network = supernet_checkpoints.load(options, search)
+    train_and_check(options, search, limits, start, load_network)
+    report_answer(options, search, limits, start)
 
 
 if __name__ == "__main__":

@@ -50,10 +50,13 @@ class MXNetSupernet:
         """Return the number of steps of an epoch."""
         return len(train) // self._batch_size
 
-    def batches(self, train, epoch):
-        """Yield the (images, labels) of an epoch, shuffled by the seed and the epoch."""
+    def batches(self, train, epoch, first=0):
+        """Yield the (images, labels) of an epoch, shuffled by the seed and the epoch.
+
+        first: the number of batches at the beginning that are left out
+        """
         keys = epoch_batches(len(train), self._batch_size, self._seed, epoch)
-        return batches(train, keys, self._workers)
+        return batches(train, keys[first:], self._workers)
 
     def step(self, images, labels, widths, learning_rate):
         """Train one batch; returns its SandwichLosses.

@@ -1,10 +1,14 @@
-"""AOWS: the temperature schedule, and the probabilities from which training draws its widths."""
+"""AOWS: the temperature schedule, and the distribution from which training draws its widths."""
 
-import numba
+import functools
+
 import numpy as np
 
-from nas import mrf
+from nas import dual, mrf
+from nas.constrained_search import SLACK
 from nas.ows import lagrangian
+
+SAMPLINGS = ("independent", "joint")
 
 
 def temperature(progress, epochs, warmup=5, minimum=0.0005):
@@ -33,29 +37,54 @@ def schedule_epochs(epochs, warmup=5):
     return 0.0, float(start), float(drop), float(middle), float(epochs)
 
 
-@numba.njit(cache=True)
-def solve(unary, latency, sizes, target, iterations, tau):
-    """One solve of AOWS on a dense chain: the multiplier, the best states, the probabilities.
+def solve(unary, resources, sizes, limits, method="exact", iterations=12):
+    """Return (gammas, states): the multipliers of the limits, and the best states that keep them.
 
-    p(c) ∝ exp((sum unary - gamma * latency) / tau), gamma from the Lagrangian search.
-    Returns (gamma, states, probabilities): probabilities has shape (N, S), the marginals of p
-    with zeros behind each node's size. gamma is NaN if the target cannot be met.
+    unary: (N, S); resources: (m, N-1, S, S); limits: (m,), in the units of the resources
+    method: "exact" by line intersection, or cutting planes if there are several limits;
+    "lagrangian", for one limit, by the reference's bracket and `iterations` bisections
+    states is the best configuration on the convex hull; None if none that was met keeps all limits.
     """
-    gamma, states, _, _ = lagrangian(unary, latency, sizes, target, iterations)
-    scores = unary / tau
-    probabilities = mrf.sum_product_dense(scores, (-gamma / tau) * latency, sizes)
-    return gamma, states, probabilities
+    if method == "lagrangian":
+        gamma, states, _, _ = lagrangian(unary, resources[0], sizes, limits[0], iterations)
+        return np.array([gamma]), states
+    allowed = limits * (1 + SLACK)
+    if len(limits) == 1:
+        gamma, states, _, _ = dual.multiplier(unary, resources[0], sizes, allowed[0])
+        return np.array([gamma]), states
+    scaled = resources / limits[:, None, None, None]
+    gammas, _, answers = dual.multipliers(unary, scaled, sizes, allowed / limits)
+    meeting = [a for a in answers if (_used(resources, a) <= allowed).all()]
+    score = functools.partial(_score, unary)
+    return gammas / limits, max(meeting, key=score, default=None)
 
 
-def draw(probabilities, rng, count):
-    """Return count independent draws per layer from marginals (N, S): int64, shape (count, N)."""
+def _used(resources, states):
+    return resources[:, np.arange(len(states) - 1), states[:-1], states[1:]].sum(axis=1)
+
+
+def _score(unary, states):
+    return unary[np.arange(len(states)), states].sum()
+
+
+def potentials(unary, resources, gammas, tau):
+    """Return (unary, pairwise) of the Gibbs distribution that AOWS draws from, as a dense chain.
+
+    p(c) ∝ exp((sum unary - sum gammas * resources) / tau); its marginals, joint draws: nas.mrf.
+    """
+    return unary / tau, np.tensordot(gammas / -tau, resources, axes=1)
+
+
+def draw(unary, pairwise, sizes, probabilities, sampling, rng, count):
+    """Return the states of `count` draws from a dense chain's Gibbs distribution, (count, N).
+
+    probabilities: the marginals of the chain, (N, S)
+    sampling: "independent", each layer from its own marginal, as the reference does; "joint",
+    whole configurations (forward filtering, backward sampling)
+    """
+    if sampling == "joint":
+        return mrf.sample_dense(unary, pairwise, sizes, rng.random((count, len(sizes))))
     cumulative = probabilities.cumsum(axis=1)
     cumulative /= cumulative[:, -1:]
-    uniforms = rng.random((count, len(probabilities), 1))
+    uniforms = rng.random((count, len(sizes), 1))
     return (uniforms >= cumulative).sum(axis=2)
-
-
-def uniform_probabilities(sizes):
-    """Return equal probabilities for the widths of each layer, shape (N, S)."""
-    columns = np.arange(max(sizes))
-    return (columns < np.asarray(sizes)[:, None]) / np.asarray(sizes)[:, None]

@@ -1,6 +1,6 @@
 """What simpler searches answer from the same statistics: to stand beside the best configuration.
 
-All maximise, in their way, sum unary under a latency target; arguments as in nas.ows.search.
+All maximise, in their way, sum unary under constraints; arguments as in nas.ows.search_all.
 """
 
 from dataclasses import dataclass
@@ -9,80 +9,90 @@ import numba
 import numpy as np
 
 from nas import mrf
-from nas.ows import ROUNDING, latency_of
 
 BINS = 2000  # of the latency target, in which random_feasible counts configurations
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A configuration with its score and latency."""
+    """A configuration with its score and the value of each constraint."""
 
     states: tuple[int, ...]
     score: float
-    latency_ms: float
+    values: tuple[float, ...]
+
+    @property
+    def latency_ms(self):
+        """The value of the first constraint."""
+        return self.values[0]
 
 
-def answer(unary, pairwise, states):
+def answer(unary, constraints, states):
     """Return the Answer of one sequence of states."""
     states = tuple(int(state) for state in states)
     score = sum(float(scores[state]) for scores, state in zip(unary, states, strict=True))
-    return Answer(states, score, latency_of(pairwise, states))
+    return Answer(states, score, tuple(c.value(states) for c in constraints))
 
 
-def meets(answer, target_ms):
-    """Return whether an Answer meets the target, up to the rounding of sums."""
-    return answer.latency_ms <= target_ms * (1 + ROUNDING)
+def _keeps_all(answer, constraints):
+    return all(constraint.keeps(answer.states) for constraint in constraints)
 
 
-def best_uniform(space, unary, pairwise, target_ms):
-    """Return the Answer of the best uniform width multiplier of a SearchSpace under the target.
+def best_uniform(space, unary, constraints):
+    """Return the Answer of the best uniform width multiplier of a SearchSpace.
 
-    None if no multiplier meets the target.
+    None if no multiplier keeps the constraints.
     """
     answers = [
-        answer(unary, pairwise, space.states(configuration))
+        answer(unary, constraints, space.states(configuration))
         for configuration in space.uniform_multipliers()
     ]
-    meeting = [a for a in answers if meets(a, target_ms) and a.score > -np.inf]
+    meeting = [a for a in answers if _keeps_all(a, constraints) and a.score > -np.inf]
     return max(meeting, key=lambda a: a.score, default=None)
 
 
-def greedy_slimming(unary, pairwise, target_ms):
+def greedy_slimming(unary, constraints):
     """Return the Answer of greedy slimming from the widest configuration, None if it fails.
 
     Repeatedly shrinks by one width the layer whose shrinking costs least score per ms saved, until
-    the target is met. Layers whose shrinking saves no time come last.
+    the target is met. Layers whose shrinking saves no time come last. Of several constraints, what
+    is saved counts relative to the limits, of those that are not kept yet.
     Source: the rule of AutoSlim (Yu and Huang 2019), on our scores instead of evaluations.
     """
     seen = [np.flatnonzero(np.asarray(scores) > -np.inf) for scores in unary]
-    now = answer(unary, pairwise, [choices[-1] for choices in seen])
-    while not meets(now, target_ms):
+    now = answer(unary, constraints, [choices[-1] for choices in seen])
+    while not _keeps_all(now, constraints):
+        broken = np.array([not constraint.keeps(now.states) for constraint in constraints])
         shrunk = []
         for layer, choices in enumerate(seen):
             smaller = choices[choices < now.states[layer]]
             if len(smaller):
                 states = (*now.states[:layer], smaller[-1], *now.states[layer + 1 :])
-                shrunk.append(answer(unary, pairwise, states))
+                shrunk.append(answer(unary, constraints, states))
         if not shrunk:
             return None
-        now = min(shrunk, key=lambda a: _price(now, a))
+        limits = np.array([constraint.limit for constraint in constraints])
+        weights = broken / np.maximum(limits, np.finfo(float).tiny)
+        now = min(shrunk, key=lambda a: _price(now, a, weights))
     return now
 
 
-def _price(wide, slim):
-    """Return the score that a step costs per ms that it saves, as a key to sort by."""
-    cost, saved_ms = wide.score - slim.score, wide.latency_ms - slim.latency_ms
-    return (0, cost / saved_ms) if saved_ms > 0 else (1, cost)
+def _price(wide, slim, weights):
+    """Return the score that a step costs per weighted value that it saves, as a key to sort by."""
+    cost = wide.score - slim.score
+    saved = float(weights @ np.subtract(wide.values, slim.values))
+    return (0, cost / saved) if saved > 0 else (1, cost)
 
 
-def random_feasible(unary, pairwise, target_ms, rng, count, attempts=100):
-    """Return `count` Answers, drawn uniformly from all configurations that meet the target.
+def random_feasible(unary, constraints, rng, count, attempts=100):
+    """Return `count` Answers, drawn uniformly from all configurations that keep the constraints.
 
-    Draws uniformly, by counting, from those that meet it if every latency is rounded down to a
-    bin of the target, and rejects those that do not meet it really. Where these prevail, near the
-    fastest configuration, `attempts` draws per answer may give fewer answers.
+    Draws uniformly, by counting, from those that keep the first constraint if every latency is
+    rounded down to a bin of its limit, and rejects those that do not keep all really. Where these
+    prevail, near the fastest configuration or under a tighter second constraint, `attempts` draws
+    per answer may give fewer answers.
     """
+    pairwise, target_ms = constraints[0].pairwise, constraints[0].limit
     seen = [np.flatnonzero(np.asarray(scores) > -np.inf) for scores in unary]
     blocks = [
         np.asarray(block)[rows][:, columns]
@@ -99,8 +109,8 @@ def random_feasible(unary, pairwise, target_ms, rng, count, attempts=100):
             if drawn[0] < 0:
                 return []
             states = [choices[state] for choices, state in zip(seen, drawn, strict=True)]
-            drawn_answer = answer(unary, pairwise, states)
-            if meets(drawn_answer, target_ms):
+            drawn_answer = answer(unary, constraints, states)
+            if _keeps_all(drawn_answer, constraints):
                 answers.append(drawn_answer)
             if len(answers) == count:
                 return answers

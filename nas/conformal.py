@@ -49,6 +49,44 @@ class Interval:
             raise UserError(f"{table.source}: its metadata has no valid interval") from None
 
 
+@dataclass(frozen=True)
+class Residuals:
+    """The relative errors, measured / predicted - 1, of networks that a table was not fitted to."""
+
+    values: np.ndarray  # (n,)
+
+    def margin(self, confidence):
+        """Return by how much, relative, a new network is slower than predicted at most.
+
+        confidence: the probability with which the bound holds, for a network drawn like these: it
+        is the ceil((n + 1) · confidence)-th smallest of the n errors (split conformal prediction,
+        one-sided). May be negative. Raises UserError if there are too few.
+        """
+        rank = math.ceil((len(self.values) + 1) * confidence)
+        if rank > len(self.values):
+            raise UserError(
+                f"a confidence of {confidence:g} needs at least "
+                f"{math.ceil(1 / (1 - confidence) - 1)} measured networks, the table has "
+                f"{len(self.values)}"
+            )
+        return float(np.sort(self.values)[rank - 1])
+
+    def as_text(self):
+        """Return the errors as text for a table's metadata, in per mille with two digits."""
+        return " ".join(f"{1e3 * value:.2f}" for value in np.sort(self.values))
+
+    @classmethod
+    def of(cls, table):
+        """Return the residuals that a table was fitted with; UserError if its metadata has none."""
+        text = table.metadata.get("fit", {}).get("residuals_per_mille")
+        try:
+            return cls(np.array([float(number) / 1e3 for number in text.split()]))
+        except (AttributeError, ValueError):
+            raise UserError(
+                f"{table.source} does not state its errors: fit it anew by latency.py fit"
+            ) from None
+
+
 def calibrate(predicted_ms, measured_ms, level=LEVEL):
     """Return the Interval of cross-validated predictions, or None if there are too few.
 

@@ -6,6 +6,7 @@ keeps, node by node, every partial configuration that is not dominated and that 
 the best answer so far. Unless some had to be dropped for want of memory, the answer is proven.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ EFFORT = 100_000_000  # labels looked at before the best answer so far is return
 CAPACITY, GROWTH = 16, 4  # labels kept per state in the first pass, and how that grows
 MULTIPLES = (1.0, 0.8, 1.25)  # of the multipliers: each gives a bound, of which the least counts
 ROUNDING = 1e-15  # of a sum, relative and per summand
+SLACK = 1e-12  # relative: sums of the same latencies in another order agree to this
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,15 @@ class Constraint:
     limit: float
     name: str = "latency"
     unit: str = "ms"
+
+    def value(self, states):
+        """Return what a configuration uses, in the unit of the limit."""
+        pairs = itertools.pairwise(states)
+        return float(sum(block[s, t] for block, (s, t) in zip(self.pairwise, pairs, strict=True)))
+
+    def keeps(self, states):
+        """Return whether a configuration keeps the limit, up to the rounding of sums."""
+        return self.value(states) <= self.limit * (1 + SLACK)
 
 
 class InfeasibleError(UserError):
@@ -68,7 +79,8 @@ def solve(unary, constraints, effort=EFFORT):
     )
     reachable = least_to_end(chain)[:, 0, 0] <= chain.budgets
     if not reachable.all():
-        raise _unreachable(unary, constraints[int(reachable.argmin())])
+        constraint = constraints[int(reachable.argmin())]
+        raise unreachable(constraint, least_sum(unary, constraint.pairwise))
     gammas, bound, best = _dual(chain)
     best, bound = _set_labels(chain, gammas, bound, best, effort)
     if best is None:
@@ -131,12 +143,18 @@ def least_sum(unary, pairwise):
     return -mrf.max_sum(allowed, [-np.asarray(block) for block in pairwise])[0]
 
 
-def _unreachable(unary, constraint):
+def check_reachable(sizes, constraints):
+    """Raise InfeasibleError unless some configuration, whatever its score, keeps all constraints.
+
+    sizes: the number of states of each node
+    """
+    solve([np.zeros(size) for size in sizes], constraints)
+
+
+def unreachable(constraint, least):
     """Return the error for a constraint that no configuration keeps."""
-    least = least_sum(unary, constraint.pairwise)
     name, unit = constraint.name, constraint.unit
+    by = "fastest configuration" if name == "latency" else f"least {name} of any configuration"
     return InfeasibleError(
-        f"target {constraint.limit:.4g} {unit} is below the least {name} of any configuration, "
-        f"{least:.4g} {unit}",
-        least,
+        f"target {constraint.limit:.4g} {unit} is below the {by}, {least:.4g} {unit}", least
     )

@@ -13,20 +13,8 @@ import numba
 import numpy as np
 
 from nas import mrf
-from nas.constrained_search import Constraint, InfeasibleError, solve
+from nas.constrained_search import SLACK, Constraint, solve, unreachable
 from utils.errors import UserError
-
-ROUNDING = 1e-12  # relative: sums of the same latencies in another order agree to this
-
-
-class InfeasibleTargetError(UserError):
-    """The target is below the latency of the fastest configuration."""
-
-    def __init__(self, target_ms, fastest_ms):
-        super().__init__(
-            f"target {target_ms:.4g} ms is below the fastest configuration, {fastest_ms:.4g} ms"
-        )
-        self.fastest_ms = fastest_ms
 
 
 @dataclass(frozen=True)
@@ -35,15 +23,25 @@ class SearchResult:
 
     states: tuple[int, ...]
     score: float
-    latency_ms: float
+    values: tuple[float, ...]  # of each constraint, in its unit
     bound: float  # no feasible configuration has a greater score
-    gamma: float  # multiplier of the latency constraint, score per ms
+    gammas: tuple[float, ...]  # multiplier of each constraint, score per unit
     seconds: float
 
     @property
     def gap(self):
         """How much better than the answer a configuration could still be; 0 when proven."""
         return max(0.0, self.bound - self.score)
+
+    @property
+    def latency_ms(self):
+        """The value of the first constraint."""
+        return self.values[0]
+
+    @property
+    def gamma(self):
+        """The multiplier of the first constraint, score per ms."""
+        return self.gammas[0]
 
 
 METHODS = ("exact", "lagrangian")
@@ -57,59 +55,50 @@ def search(unary, pairwise, target_ms, method="exact", iterations=12):
     method:     "exact" proves its answer; "lagrangian", the reference's, finds configurations on
                 the convex hull of score against latency only
     iterations: bisections of the multiplier, for "lagrangian"
-    Raises InfeasibleTargetError if no configuration meets the target, UserError if a node has no
-    state with a score, ValueError for shapes that disagree, NaN, or negative latencies.
+    Raises InfeasibleError if no configuration meets the target, UserError if a node has no state
+    with a score, ValueError for shapes that disagree, NaN, or negative latencies.
+    """
+    return search_all(unary, [Constraint(pairwise, float(target_ms))], method, iterations)
+
+
+def search_all(unary, constraints, method="exact", iterations=12):
+    """Return the SearchResult of greatest score that keeps all constraints, as `search` does.
+
+    constraints: Constraints, one for the method "lagrangian"
     """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}: choose from {', '.join(METHODS)}")
-    if np.isnan(target_ms):
-        raise UserError("the latency target is NaN")
-    mrf.pad(unary, pairwise)
+    for constraint in constraints:
+        if np.isnan(constraint.limit):
+            raise UserError(f"the target of the {constraint.name} is NaN")
+        mrf.pad(unary, constraint.pairwise)
     for layer, scores in enumerate(unary, start=1):
         if np.isneginf(scores).all():
             raise UserError(f"no width of layer {layer} was ever drawn: there is nothing to search")
-    solver = _exact if method == "exact" else _lagrangian
     start = time.perf_counter()
-    states, bound, gamma = solver(unary, pairwise, float(target_ms), iterations)
+    if method == "exact":
+        solution = solve(unary, constraints)
+        states, bound, gammas = solution.states, solution.bound, solution.gammas
+    else:
+        states, bound, gammas = _lagrangian(unary, *constraints, iterations)
     seconds = time.perf_counter() - start
     score = float(sum(scores[state] for scores, state in zip(unary, states, strict=True)))
     return SearchResult(
         states=tuple(int(state) for state in states),
         score=score,
-        latency_ms=latency_of(pairwise, states),
+        values=tuple(constraint.value(states) for constraint in constraints),
         bound=max(bound, score),
-        gamma=float(gamma),
+        gammas=tuple(float(gamma) for gamma in gammas),
         seconds=seconds,
     )
 
 
-def _exact(unary, pairwise, target_ms, _):
-    try:
-        solution = solve(unary, [Constraint(pairwise, target_ms)])
-    except InfeasibleError as error:
-        raise InfeasibleTargetError(target_ms, error.least) from None
-    return solution.states, solution.bound, solution.gammas[0]
-
-
-def _lagrangian(unary, pairwise, target_ms, iterations):
-    dense, latency, sizes = mrf.pad(unary, pairwise)
-    gamma, states, bound, fastest_ms = lagrangian(dense, latency, sizes, target_ms, iterations)
+def _lagrangian(unary, constraint, iterations):
+    dense, latency, sizes = mrf.pad(unary, constraint.pairwise)
+    gamma, states, bound, fastest = lagrangian(dense, latency, sizes, constraint.limit, iterations)
     if np.isnan(gamma):
-        raise InfeasibleTargetError(target_ms, fastest_ms)
-    return states, bound, gamma
-
-
-def latency_of(pairwise, states):
-    """Return the latency in ms of states on a ragged chain."""
-    return float(sum(np.asarray(p)[states[i], states[i + 1]] for i, p in enumerate(pairwise)))
-
-
-def fastest_latency(pairwise):
-    """Return the latency in ms of the fastest configuration (min-sum over the ragged chain)."""
-    fastest = np.zeros(1)
-    for block in pairwise:
-        fastest = np.min(fastest[:, None] + block, axis=0)
-    return float(fastest.min())
+        raise unreachable(constraint, fastest)
+    return states, bound, [gamma]
 
 
 @numba.njit(cache=True)
@@ -131,7 +120,7 @@ def lagrangian(unary, latency, sizes, target, iterations):
     Returns (gamma, states, bound, fastest_ms); gamma is NaN if the target cannot be met. bound is
     the least dual value seen: max-sum's value plus gamma * target bounds every feasible score.
     """
-    allowed = target + ROUNDING * abs(target)
+    allowed = target + SLACK * abs(target)
     bound, states = mrf.max_sum_dense(unary, 0.0 * latency, sizes)
     if total_latency(latency, states) <= allowed:
         return 0.0, states, bound, np.nan

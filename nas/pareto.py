@@ -1,11 +1,12 @@
 """The whole trade-off: every configuration that no other one beats in both score and latency."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from nas.budgeted_chain import BudgetedChain
-from nas.constrained_search import EFFORT, Constraint, least_sum, solve
+from nas.constrained_search import EFFORT, Constraint, InfeasibleError, least_sum, solve
 from nas.label_setting import undominated
 
 CAPACITY = 5_000  # undominated partial configurations per state
@@ -22,25 +23,29 @@ class Front:
     complete: bool  # every Pareto-optimal pair is here; otherwise those of a sample of targets
 
 
-def front(unary, pairwise, samples=200, capacity=CAPACITY, progress=iter):
+def front(unary, pairwise, others=(), samples=200, capacity=CAPACITY, progress=iter):
     """Return the Front of all Pareto-optimal (score, latency) pairs, one configuration of each.
 
     unary:    N arrays; unary[i] has shape (S_i,), scores; -inf for a state without a score
     pairwise: N-1 arrays; pairwise[i] has shape (S_i, S_{i+1}), latencies in ms
-    Where there are more than `capacity` undominated partial configurations of one state, the front
-    is sampled instead: at `samples` targets from the fastest configuration's latency to the best's.
-    progress wraps the iterable of these targets, for a progress bar.
-    Raises UserError if a node has no state with a score, ValueError for unfit arrays.
+    others:   further Constraints, which every configuration of the front keeps
+    Where there are more than `capacity` undominated partial configurations of one state, or other
+    constraints, the front is sampled instead: at `samples` targets from the fastest configuration's
+    latency to the best's. progress wraps the iterable of these targets, for a progress bar.
+    Raises UserError if a node has no state with a score, InfeasibleError if no configuration keeps
+    the other constraints, ValueError for unfit arrays.
     """
-    chain = BudgetedChain.of(unary, [pairwise], [np.inf])
-    no_bounds = np.empty((0, 1))
-    _, states, dropped, _ = undominated(chain, no_bounds, -np.inf, capacity)
-    complete = dropped == -np.inf
+    complete = False
+    if not others:
+        chain = BudgetedChain.of(unary, [pairwise], [np.inf])
+        no_bounds = np.empty((0, 1))
+        _, states, dropped, _ = undominated(chain, no_bounds, -np.inf, capacity)
+        complete = dropped == -np.inf
     if complete:
         states = np.array([chain.input_states(row) for row in states])
         gaps = np.zeros(len(states))
     else:
-        solutions = _sample(unary, pairwise, samples, progress)
+        solutions = _sample(unary, pairwise, others, samples, progress)
         states = np.array([solution.states for solution in solutions])
         gaps = np.array([solution.gap for solution in solutions])
     scores = sum(np.asarray(u)[column] for u, column in zip(unary, states.T, strict=True))
@@ -51,17 +56,17 @@ def front(unary, pairwise, samples=200, capacity=CAPACITY, progress=iter):
     return Front(states[kept], scores[kept], latencies_ms[kept], gaps[kept], complete)
 
 
-def _sample(unary, pairwise, samples, progress):
+def _sample(unary, pairwise, others, samples, progress):
     """Return the Solutions at equally spaced targets, each with its share of the effort."""
-    best = solve(unary, [Constraint(pairwise, np.inf)])
-    slowest_ms = sum(
-        float(b[s, t]) for b, s, t in zip(pairwise, best.states, best.states[1:], strict=False)
-    )
-    targets = np.linspace(least_sum(unary, pairwise), slowest_ms, samples)
-    return [
-        solve(unary, [Constraint(pairwise, target)], effort=EFFORT / samples)
-        for target in progress(targets)
-    ]
+    best = solve(unary, [Constraint(pairwise, np.inf), *others])
+    slowest_ms = Constraint(pairwise, np.inf).value(best.states)
+    solutions = []
+    for target_ms in progress(np.linspace(least_sum(unary, pairwise), slowest_ms, samples)):
+        # Below the least latency of what keeps the other constraints there is nothing.
+        with suppress(InfeasibleError):
+            constraints = [Constraint(pairwise, target_ms), *others]
+            solutions.append(solve(unary, constraints, effort=EFFORT / samples))
+    return solutions
 
 
 def _undominated(scores, latencies_ms):

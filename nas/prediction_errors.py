@@ -37,7 +37,7 @@ def prediction_errors(predicted_ms, measured_ms):
         nrmse=rmse_ms / float(measured_ms.mean()),
         rmse_ms=rmse_ms,
         largest_ms=float(np.abs(errors_ms).max()),
-        rank_correlation=_spearman(predicted_ms, measured_ms),
+        rank_correlation=spearman(predicted_ms, measured_ms),
     )
 
 
@@ -57,7 +57,8 @@ def rounded(value):
     return f"{float(f'{value:.3g}'):g}"
 
 
-def _spearman(first, second):
+def spearman(first, second):
+    """Return the rank correlation of two arrays (n,); NaN if all values of one are equal."""
     ranks = [rankdata(values) - (len(values) + 1) / 2 for values in (first, second)]
     lengths = np.linalg.norm(ranks[0]) * np.linalg.norm(ranks[1])
     return float(ranks[0] @ ranks[1] / lengths) if lengths else float("nan")

@@ -1,12 +1,31 @@
 """What training a slimmable network asks of the search: which widths to draw, which are best."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from nas import aows, mrf, ows
+from nas.constrained_search import check_reachable
 from nas.width_losses import WidthLosses
 from utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When and how AOWS draws: the arguments of nas.aows.temperature, and one of SAMPLINGS."""
+
+    epochs: int
+    warmup: int = 5
+    minimum: float = 0.0005
+    sampling: str = "independent"
+
+    def temperature(self, progress):
+        """Return the temperature when so many epochs are done."""
+        return aows.temperature(progress, self.epochs, self.warmup, self.minimum)
+
+    def is_warming_up(self, progress):
+        """Return whether widths are still drawn uniformly when so many epochs are done."""
+        return progress < aows.schedule_epochs(self.epochs, self.warmup)[1]
 
 
 @dataclass(frozen=True)
@@ -14,36 +33,33 @@ class Decision:
     """What AOWS decided at one training step."""
 
     temperature: float
-    gamma: float
-    configuration: tuple[int, ...]
-    latency_ms: float
+    gammas: list[float]  # multiplier of each constraint
+    configuration: tuple[int, ...] | None  # None if several constraints have no answer on the hull
+    values: list[float] | None  # of each constraint, of the configuration
     probabilities: list[list[float]]  # per layer, of its widths
+
+    def as_dict(self):
+        """Return the fields."""
+        return asdict(self)
 
 
 class SupernetSearch:
     """The statistics of the widths, and the searches that training bases on them."""
 
-    def __init__(
-        self, space, table, target_ms, *, window, gamma_iterations, method="exact", schedule=None
-    ):
+    def __init__(self, space, constraints, *, window, method="exact", iterations=12, schedule=None):
         """
-        table:     the LatencyTable; must hold every variable of the space
-        target_ms: latency target in ms per image
-        window:    images averaged per width of a layer
-        method:    of the reported answers, one of nas.ows.METHODS
-        schedule:  for AOWS a dict of epochs, warmup and minimum: the arguments of
-                   nas.aows.temperature; None for OWS, which draws uniformly to the end
-        Raises InfeasibleTargetError, naming the fastest latency, and UserError for a table that
-        lacks variables.
+        constraints: nas.constrained_search.Constraints, the first one on a latency
+        window:      images averaged per width of a layer
+        method, iterations: of the searches, as for nas.ows.search
+        schedule:    for AOWS a Schedule; None for OWS, which draws uniformly to the end
+        Raises InfeasibleError if a constraint, or all of them together, cannot be kept.
         """
-        self.space, self.target_ms = space, target_ms
-        self.pairwise = table.pairwise(space)
-        fastest_ms = ows.fastest_latency(self.pairwise)
-        if fastest_ms > target_ms * (1 + ows.ROUNDING):
-            raise ows.InfeasibleTargetError(target_ms, fastest_ms)
-        self._latency = mrf.pad_pairwise(self.pairwise, space.sizes)
-        self._window, self._iterations, self._schedule = window, gamma_iterations, schedule
-        self._method = method
+        check_reachable(space.sizes, constraints)
+        self.space, self.constraints = space, constraints
+        self._resources = np.array([mrf.pad_pairwise(c.pairwise, space.sizes) for c in constraints])
+        self._limits = np.array([float(c.limit) for c in constraints])
+        self._window, self._schedule = window, schedule
+        self._method = {"method": method, "iterations": iterations}
         self._losses = WidthLosses(space.sizes, window)
 
     def draw(self, progress, rng, images):
@@ -51,41 +67,44 @@ class SupernetSearch:
 
         progress: epochs done so far. There is no Decision while widths are drawn uniformly.
         """
-        space = self.space
+        sizes, schedule = self.space.sizes, self._schedule
         # A width without a score would get no probability and so never a score.
-        if not self._schedule or self._warming_up(progress) or not self._losses.all_drawn():
-            return rng.integers(space.sizes, size=(images, len(space.sizes))), None
-        tau = aows.temperature(progress, **self._schedule)
-        gamma, best, probabilities = aows.solve(
-            self._losses.unary(), self._latency, space.sizes, self.target_ms, self._iterations, tau
-        )
-        rows = zip(probabilities, space.sizes, strict=True)
-        decision = Decision(
-            temperature=tau,
-            gamma=float(gamma),
-            configuration=space.configuration(best),
-            latency_ms=float(ows.total_latency(self._latency, best)),
-            probabilities=[row[:size].round(5).tolist() for row, size in rows],
-        )
-        return aows.draw(probabilities, rng, images), decision
+        if not schedule or schedule.is_warming_up(progress) or not self._losses.all_drawn():
+            return rng.integers(sizes, size=(images, len(sizes))), None
+        tau, unary = schedule.temperature(progress), self._losses.unary()
+        gammas, best = aows.solve(unary, self._resources, sizes, self._limits, **self._method)
+        chain = (*aows.potentials(unary, self._resources, gammas, tau), sizes)
+        probabilities = mrf.sum_product_dense(*chain)
+        states = aows.draw(*chain, probabilities, schedule.sampling, rng, images)
+        return states, self._decision(tau, gammas, best, probabilities)
 
-    def _warming_up(self, progress):
-        return (
-            progress < aows.schedule_epochs(self._schedule["epochs"], self._schedule["warmup"])[1]
+    def _decision(self, tau, gammas, best, probabilities):
+        rows = zip(probabilities, self.space.sizes, strict=True)
+        found = best is not None
+        return Decision(
+            temperature=tau,
+            gammas=gammas.tolist(),
+            configuration=self.space.configuration(best) if found else None,
+            values=[c.value(best) for c in self.constraints] if found else None,
+            probabilities=[row[:size].round(5).tolist() for row, size in rows],
         )
 
     def record(self, states, losses, full_losses):
         """Record the hard cross entropies of a batch: see nas.width_losses.WidthLosses.record."""
         self._losses.record(states, losses, full_losses)
 
-    def best(self):
-        """Return the SearchResult of the best configuration under the target, by the statistics.
-
-        Raises UserError if a layer has no width that was ever drawn.
-        """
+    def unary(self):
+        """Return the scores of the widths, one array per layer; -inf for a width never drawn."""
         rows = zip(self._losses.unary(), self.space.sizes, strict=True)
-        unary = [row[:size] for row, size in rows]
-        return ows.search(unary, self.pairwise, self.target_ms, self._method, self._iterations)
+        return [row[:size] for row, size in rows]
+
+    def best(self, constraints=None):
+        """Return the SearchResult of the best configuration, by the statistics.
+
+        constraints: instead of those that training keeps to
+        Raises InfeasibleError, and UserError if a layer has no width that was ever drawn.
+        """
+        return ows.search_all(self.unary(), constraints or self.constraints, **self._method)
 
     def to_arrays(self):
         """Return the statistics as arrays for a checkpoint."""

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from nas.conformal import LEVEL, calibrate
+from nas.conformal import LEVEL, Residuals, calibrate
 from nas.cross_validation import (
     AUTO,
     FOLDS,
@@ -29,8 +29,8 @@ def fit_validated(samples, space, rng, regularize=AUTO, strength=AUTO, metadata=
     rng:                  divides the samples into folds
     regularize, strength: K and R, numbers or "auto" for cross-validation; strength 0: no prior
     tick:                 called after every solved fit, number_of_fits times at most
-    metadata["fit"] of the table states the trials of cross-validation, the conformal interval, the
-    learning curve and how often each variable was sampled.
+    metadata["fit"] of the table states the trials of cross-validation, the conformal interval and
+    its residuals, the learning curve and how often each variable was sampled.
     Raises UserError and SolverError as `fit`; warns where there are too few samples for intervals.
     """
     tick = tick or (lambda: None)
@@ -48,7 +48,7 @@ def fit_validated(samples, space, rng, regularize=AUTO, strength=AUTO, metadata=
     table = fit(samples, space, regularize, strength, metadata)
     tick()
     if different >= INTERVAL_FOLDS:
-        validation["interval"] = _interval(samples, space, rng, regularize, strength, tick)
+        validation |= _trust(samples, space, rng, regularize, strength, tick)
     else:
         print(
             f"warning: {different} different configurations are too few for a "
@@ -90,8 +90,12 @@ def _learning_curve(validator, best, tick):
     return [asdict(point) for point in points]
 
 
-def _interval(samples, space, rng, regularize, strength, tick):
+def _trust(samples, space, rng, regularize, strength, tick):
+    """Return the interval, and the errors that it comes from, of networks left out of the fit."""
     validator = CrossValidator(samples, space, rng, INTERVAL_FOLDS, with_prior=strength != 0)
     predicted_ms = validator.predict(regularize, strength, tick=tick)
     interval = calibrate(predicted_ms, validator.latencies_ms)
-    return interval and interval.as_dict()
+    return {
+        "interval": interval and interval.as_dict(),
+        "residuals_per_mille": Residuals(validator.latencies_ms / predicted_ms - 1).as_text(),
+    }

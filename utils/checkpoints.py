@@ -15,30 +15,31 @@ VALUES = "values"
 ARRAYS = "arrays/"
 
 
-def checkpoint_path(folder, epoch):
-    """Return the path of the checkpoint written when so many epochs were done."""
-    return Path(folder) / f"checkpoint-{epoch:04d}.npz"
+def checkpoint_path(folder, epoch, step=0):
+    """Return the path of the checkpoint written after so many epochs and steps of the next one."""
+    within = f"-{step:06d}" if step else ""
+    return Path(folder) / f"checkpoint-{epoch:04d}{within}.npz"
 
 
 def latest(folder):
-    """Return the path of a folder's checkpoint after the most epochs, None if it has none."""
-    paths = _by_epoch(folder)
+    """Return the path of a folder's checkpoint of the longest training, None if it has none."""
+    paths = _by_progress(folder)
     return paths[-1] if paths else None
 
 
 def keep_newest(folder, count):
-    """Remove all of a folder's checkpoints but those after the most epochs."""
-    for path in _by_epoch(folder)[:-count]:
+    """Remove all of a folder's checkpoints but those of the longest training."""
+    for path in _by_progress(folder)[:-count]:
         path.unlink()
 
 
-def _by_epoch(folder):
-    epochs = {}
+def _by_progress(folder):
+    found = {}
     for path in Path(folder).glob("checkpoint-*.npz"):
-        number = re.fullmatch(r"checkpoint-(\d+)\.npz", path.name)
-        if number:
-            epochs[int(number[1])] = path
-    return [epochs[epoch] for epoch in sorted(epochs)]
+        numbers = re.fullmatch(r"checkpoint-(\d+)(?:-(\d+))?\.npz", path.name)
+        if numbers:
+            found[int(numbers[1]), int(numbers[2] or 0)] = path
+    return [found[progress] for progress in sorted(found)]
 
 
 def save(path, arrays, values):

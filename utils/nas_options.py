@@ -3,6 +3,7 @@
 import argparse
 import os
 
+from nas.aows import SAMPLINGS
 from nas.ows import METHODS
 from utils.options import Parser
 
@@ -20,6 +21,15 @@ def parse_options(description, arguments=None):
             settings["help"] += " (%(default)s)"
         parser.add_argument(*names, **settings)
 
+    _add_data_and_training(add)
+    _add_search(add)
+    _add_reports(add)
+    options = parser.parse_args(arguments)
+    _check(parser, options)
+    return options
+
+
+def _add_data_and_training(add):
     add("--data", required=True, help="folder with train/ and val/ class folders, or: digits")
     add("-j", "--workers", type=int, default=os.cpu_count(), help="data loading processes")
     add("--input-size", type=int, help="side of the images; default: the latency model's")
@@ -34,26 +44,79 @@ def parse_options(description, arguments=None):
     add("--num-gpus", type=int, help="GPUs to train on; default: all there are, else the CPU")
     add("--seed", type=int, default=0, help="seed of weights, data order and widths")
     add("--print-freq", type=int, default=10, help="steps between two lines of aows.jsonl")
+    add("--expname", required=True, help="folder that everything is written to")
     add("--resume", metavar="FILE", help="continue from this checkpoint")
     add("--resume-last", action="store_true", help="continue from the last checkpoint, if any")
+    add("--checkpoint-steps", type=int, metavar="N", default=0,
+        help="write a checkpoint every N steps, too; 0: after epochs only")  # fmt: skip
+    add("--keep", type=int, default=2, help="checkpoints kept, the newest ones")
+
+
+def _add_search(add):
+    add("--latency-model", required=True, action="append",
+        help="latency table written by latency.py fit; may be given several times, each with its "
+        "--latency-target: all targets are then met")  # fmt: skip
+    add("--latency-target", type=float, required=True, action="append",
+        help="milliseconds per image")  # fmt: skip
+    add("--max-macs", type=float, help="limit on multiply-accumulate operations per image")
+    add("--max-params", type=float, help="limit on the number of parameters")
+    add("--confidence", type=float, metavar="P",
+        help="search on the table's upper bound, which a measured latency stays below with this "
+        "probability (0.9); default: on the prediction")  # fmt: skip
     add("--min-width", type=float, help="least width multiplier; default: the latency model's")
     add("--max-width", type=float, help="greatest width multiplier; default: likewise")
     add("--levels", type=int, help="number of width multipliers; default: likewise")
-    add("--latency-target", type=float, required=True, help="milliseconds per image")
-    add("--latency-model", required=True, help="latency table written by latency.py fit")
     add("--window", type=int, default=100_000, help="images averaged per width of a layer")
     add("--search", choices=METHODS, default="exact",
         help="exact proves the answers; lagrangian bisects, as the reference does")  # fmt: skip
-    add("--gamma-iter", type=int, default=12, help="bisections of the latency multiplier")
+    add("--gamma-iter", type=int, default=12, help="bisections of --search lagrangian")
     add("--AOWS", action="store_true", help="draw widths by the search's own probabilities")
     add("--AOWS-warmup", type=int, default=5, help="epochs that draw widths uniformly first")
     add("--AOWS-min-temp", type=float, default=0.0005, help="temperature at the end")
-    add("--expname", required=True, help="folder that everything is written to")
-    options = parser.parse_args(arguments)
-    for name in ("epochs", "batch_size", "window", "gamma_iter", "print_freq"):
+    add("--sampling", choices=SAMPLINGS, default="independent",
+        help="AOWS draws each layer from its marginal, as the reference does, or whole "
+        "configurations")  # fmt: skip
+
+
+def _add_reports(add):
+    add("--pareto", action="store_true",
+        help="write the Pareto-optimal pairs of score and latency: pareto.jsonl, .png")  # fmt: skip
+    add("--score-check", type=int, nargs="?", const=30, default=0, metavar="N",
+        help="evaluate N random sub-networks (30) and report how their accuracies rank with their "
+        "scores: score_check.jsonl, score_check.png")  # fmt: skip
+    add("--verify", action="store_true",
+        help="measure the answer on the device of the (first) latency model, add the samples to "
+        "its file, fit and search again until the measured latency meets the target: "
+        "verification.jsonl")  # fmt: skip
+    add("--samples", metavar="FILE",
+        help="samples file of --verify; default: the one that the model was fitted to")  # fmt: skip
+
+
+def _check(parser, options):
+    """End with an error for values that cannot be, and for options that do not go together."""
+
+    def refuse(name, why):
+        parser.error(f"--{name.replace('_', '-')} {why}")
+
+    for name in ("epochs", "batch_size", "window", "gamma_iter", "print_freq", "keep"):
         if getattr(options, name) < 1:
-            parser.error(f"--{name.replace('_', '-')} must be at least 1")
-    for name in ("lr", "latency_target", "AOWS_min_temp"):
-        if not getattr(options, name) > 0:
-            parser.error(f"--{name.replace('_', '-')} must be greater than 0")
-    return options
+            refuse(name, "must be at least 1")
+    for name in ("checkpoint_steps", "score_check"):
+        if getattr(options, name) < 0:
+            refuse(name, "must be at least 0")
+    for name in ("lr", "AOWS_min_temp", "max_macs", "max_params"):
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            refuse(name, "must be greater than 0")
+    if not all(target > 0 for target in options.latency_target):
+        refuse("latency_target", "must be greater than 0")
+    models, targets = len(options.latency_model), len(options.latency_target)
+    if models != targets:
+        refuse("latency_target", f"was given {targets} times, --latency-model {models} times")
+    if options.confidence is not None and not 0.5 <= options.confidence < 1:
+        refuse("confidence", "must be at least 0.5 and less than 1")
+    several = models > 1 or options.max_macs or options.max_params
+    if options.search == "lagrangian" and several:
+        refuse("search", "lagrangian knows one latency target only; exact takes several limits")
+    if options.samples and not options.verify:
+        refuse("samples", "goes with --verify")

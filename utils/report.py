@@ -194,6 +194,6 @@ def metadata(table):
         return note("There is no metadata file beside this table: its device is not known.")
     stated = {**table.metadata}
     if "fit" in stated:
-        left_out = ("cross_validation", "learning_curve", "coverage")
+        left_out = ("cross_validation", "learning_curve", "coverage", "residuals_per_mille")
         stated["fit"] = {k: v for k, v in stated["fit"].items() if k not in left_out}
     return details("what was measured, on what and how", json.dumps(stated, indent=2))

@@ -2,6 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
+from small_chains import enumerate_chain
 
 from nas import aows, mrf, ows
 
@@ -33,30 +34,76 @@ def test_a_high_minimum_is_never_undercut():
     assert min(taus) == pytest.approx(0.05)
 
 
-def test_probabilities_are_the_marginals_of_the_gibbs_distribution():
-    """Oracle: nas.mrf.sum_product on the ragged chain, itself tested by enumeration."""
-    rng = np.random.default_rng(0)
+def random_chain(seed=0):
+    rng = np.random.default_rng(seed)
     unary = [np.sort(rng.normal(size=size)) for size in (3, 5, 4)]
-    latency = [rng.random((3, 5)), rng.random((5, 4))]
+    return unary, [rng.random((3, 5)), rng.random((5, 4))]
+
+
+def solved(unary, latencies, limits, method):
+    """The dense chain that AOWS draws from at temperature 0.1, its multipliers and best states."""
+    dense, _, sizes = mrf.pad(unary, latencies[0])
+    resources = np.array([mrf.pad_pairwise(latency, sizes) for latency in latencies])
+    gammas, states = aows.solve(dense, resources, sizes, np.array(limits), method, 12)
+    return (*aows.potentials(dense, resources, gammas, 0.1), sizes), gammas, states
+
+
+@pytest.mark.parametrize("method", ows.METHODS)
+def test_probabilities_are_the_marginals_of_the_gibbs_distribution(method):
+    """Oracle: nas.mrf.sum_product on the ragged chain, itself tested by enumeration."""
+    unary, latency = random_chain()
+    chain, [gamma], states = solved(unary, [latency], [0.5], method)
     result = ows.search(unary, latency, 0.5, "lagrangian")
-    gamma, states, probabilities = aows.solve(*mrf.pad(unary, latency), 0.5, 12, 0.1)
-    assert (gamma, tuple(states)) == (result.gamma, result.states)
+    assert tuple(states) == result.states
+    if method == "lagrangian":
+        assert gamma == result.gamma
+    else:  # the bisection approaches the exact multiplier from above
+        assert 0 <= result.gamma - gamma < 1e-2 * gamma
     expected = mrf.sum_product([u / 0.1 for u in unary], [-gamma * p / 0.1 for p in latency])
-    for row, marginal in zip(probabilities, expected, strict=True):
+    for row, marginal in zip(mrf.sum_product_dense(*chain), expected, strict=True):
         np.testing.assert_allclose(row[: len(marginal)], marginal, atol=1e-12)
         assert (row[len(marginal) :] == 0).all()
 
 
-def test_draws_follow_the_probabilities():
-    probabilities = np.array([[0.2, 0.8, 0.0], [0.5, 0.0, 0.5]])
-    draws = aows.draw(probabilities, np.random.default_rng(0), 10_000)
-    for layer, row in enumerate(probabilities):
-        shares = np.bincount(draws[:, layer], minlength=3) / len(draws)
-        assert np.abs(shares - row).max() < 5 * 0.5 / np.sqrt(len(draws))
-        assert (shares[row == 0] == 0).all()
+def test_several_limits_are_kept_by_the_best_states_and_weigh_in_the_distribution():
+    """Oracle: enumeration of the Lagrangian dual on a grid of multipliers."""
+    unary, first = random_chain()
+    _, second = random_chain(1)
+    limits = [0.6, 0.7]
+    chain, gammas, states = solved(unary, [first, second], limits, "exact")
+    rows, scores, used = enumerate_chain(unary, first)
+    used = np.stack([used, enumerate_chain(unary, second)[2]])
+    index = next(i for i, row in enumerate(rows) if tuple(row) == tuple(states))
+    assert (used[:, index] <= limits).all()
+
+    def dual_value(multipliers):
+        return (scores - multipliers @ used).max() + multipliers @ np.array(limits)
+
+    least = min(dual_value(np.array(g)) for g in itertools.product(np.linspace(0, 8, 81), repeat=2))
+    assert dual_value(gammas) <= least + 1e-9
+    weights = np.exp((scores - gammas @ used) / 0.1)
+    expected = np.bincount(rows[:, 0], weights) / weights.sum()
+    np.testing.assert_allclose(mrf.sum_product_dense(*chain)[0, :3], expected, atol=1e-9)
 
 
-def test_uniform_probabilities_leave_no_room_behind_a_layers_widths():
-    np.testing.assert_allclose(
-        aows.uniform_probabilities([2, 4]), [[0.5, 0.5, 0, 0], [0.25, 0.25, 0.25, 0.25]]
+def test_independent_draws_follow_the_marginals_and_joint_draws_the_distribution():
+    """Two layers that must agree: their marginals are even, a joint draw never disagrees."""
+    unary, pairwise, sizes = mrf.pad(
+        [np.zeros(2), np.zeros(3)], [np.array([[0, -np.inf, -1], [-np.inf, 0, -1]])]
     )
+    marginals = mrf.sum_product_dense(unary, pairwise, sizes)
+    draws = {
+        sampling: aows.draw(
+            unary, pairwise, sizes, marginals, sampling, np.random.default_rng(0), 10_000
+        )
+        for sampling in aows.SAMPLINGS
+    }
+    for states in draws.values():
+        for layer, size in enumerate(sizes):
+            shares = np.bincount(states[:, layer], minlength=3) / len(states)
+            assert np.abs(shares - marginals[layer]).max() < 5 * 0.5 / np.sqrt(len(states))
+            assert (shares[size:] == 0).all()
+    disagree = {name: np.mean(s[:, 0] + s[:, 1] == 1) for name, s in draws.items()}
+    assert disagree["joint"] == 0
+    share = marginals[0, 0] * marginals[1, 1] + marginals[0, 1] * marginals[1, 0]
+    assert disagree["independent"] == pytest.approx(share, abs=0.03)

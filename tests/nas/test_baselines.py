@@ -18,13 +18,13 @@ def test_best_uniform_is_the_widest_multiplier_that_meets_the_target():
     for configuration in space.uniform_multipliers():
         states = space.states(configuration)
         latency = sum(b[states[i], states[i + 1]] for i, b in enumerate(pairwise))
-        best = baselines.best_uniform(space, unary, pairwise, latency)
+        best = baselines.best_uniform(space, unary, [Constraint(pairwise, latency)])
         assert space.configuration(best.states) == configuration
         assert best.latency_ms == pytest.approx(latency)
         assert best.score == states.sum()
-    narrowest = baselines.best_uniform(space, unary, pairwise, 1e9)
+    narrowest = baselines.best_uniform(space, unary, [Constraint(pairwise, 1e9)])
     assert narrowest.states == tuple(len(widths) - 1 for widths in space.choices)
-    assert baselines.best_uniform(space, unary, pairwise, 1e-9) is None
+    assert baselines.best_uniform(space, unary, [Constraint(pairwise, 1e-9)]) is None
 
 
 def test_greedy_slimming_by_hand():
@@ -32,16 +32,16 @@ def test_greedy_slimming_by_hand():
     then layer 1 costs 1 per 1 ms, layer 2 costs 9 per 1 ms, so layer 1 shrinks."""
     unary = [np.array([-5.0, -1.0, 0.0]), np.array([-10.0, -1.0, 0.0])]
     pairwise = [np.array([[1.0, 1.0, 3.0], [2.0, 3.0, 5.0], [3.0, 4.0, 6.0]])]
-    assert baselines.greedy_slimming(unary, pairwise, 6.0).states == (2, 2)
-    assert baselines.greedy_slimming(unary, pairwise, 5.9).states == (2, 1)
-    assert baselines.greedy_slimming(unary, pairwise, 3.9).states == (1, 1)
-    assert baselines.greedy_slimming(unary, pairwise, 0.9) is None
+    assert baselines.greedy_slimming(unary, [Constraint(pairwise, 6.0)]).states == (2, 2)
+    assert baselines.greedy_slimming(unary, [Constraint(pairwise, 5.9)]).states == (2, 1)
+    assert baselines.greedy_slimming(unary, [Constraint(pairwise, 3.9)]).states == (1, 1)
+    assert baselines.greedy_slimming(unary, [Constraint(pairwise, 0.9)]) is None
 
 
 def test_greedy_slimming_shrinks_what_saves_no_time_last():
     unary = [np.array([-0.1, 0.0]), np.array([-1.0, 0.0])]
     pairwise = [np.array([[1.0, 3.0], [1.0, 2.0]])]  # the narrower first layer is slower
-    assert baselines.greedy_slimming(unary, pairwise, 1.5).states == (1, 0)
+    assert baselines.greedy_slimming(unary, [Constraint(pairwise, 1.5)]).states == (1, 0)
 
 
 @given(chains(), st.integers(0, 64))
@@ -51,13 +51,15 @@ def test_no_baseline_beats_the_search_or_misses_the_target(chain, share):
     _, _, latencies = enumerate_chain(unary, pairwise)
     target = latencies.min() + share / 64 * np.ptp(latencies)
     best = solve(unary, [Constraint(pairwise, target)])
-    answers = baselines.random_feasible(unary, pairwise, target, np.random.default_rng(0), 5)
-    answers.append(baselines.greedy_slimming(unary, pairwise, target))
+    answers = baselines.random_feasible(
+        unary, [Constraint(pairwise, target)], np.random.default_rng(0), 5
+    )
+    answers.append(baselines.greedy_slimming(unary, [Constraint(pairwise, target)]))
     assert len(answers) == 6
     for answer in filter(None, answers):
         assert answer.score <= best.score + 1e-9
         assert answer.latency_ms <= target + 1e-9
-        assert answer == baselines.answer(unary, pairwise, answer.states)
+        assert answer == baselines.answer(unary, [Constraint(pairwise, target)], answer.states)
 
 
 def test_random_feasible_is_uniform_over_what_meets_the_target():
@@ -68,7 +70,7 @@ def test_random_feasible_is_uniform_over_what_meets_the_target():
     states, _, latencies = enumerate_chain(unary, pairwise)
     target = np.quantile(latencies, 0.3)
     feasible = [tuple(row) for row in states[latencies <= target]]
-    answers = baselines.random_feasible(unary, pairwise, target, rng, 4000)
+    answers = baselines.random_feasible(unary, [Constraint(pairwise, target)], rng, 4000)
     drawn = [answer.states for answer in answers]
     assert set(drawn) == set(feasible)
     assert chisquare([drawn.count(row) for row in feasible]).pvalue > 1e-3
@@ -79,7 +81,9 @@ def test_what_fits_only_when_rounded_down_to_bins_is_rejected():
     unary = [np.zeros(1), *(np.zeros(2) for _ in range(40))]
     step = np.array([[0.0, 80.5 / baselines.BINS]])
     pairwise = [step, *(np.tile(step, (2, 1)) for _ in range(39))]
-    answers = baselines.random_feasible(unary, pairwise, 1.0, np.random.default_rng(0), 200)
+    answers = baselines.random_feasible(
+        unary, [Constraint(pairwise, 1.0)], np.random.default_rng(0), 200
+    )
     assert len(answers) == 200
     assert max(sum(answer.states) for answer in answers) == 24
 
@@ -88,4 +92,34 @@ def test_random_feasible_finds_the_fastest_configuration_or_nothing():
     unary, pairwise = search_instances.realistic(SearchSpace(), np.random.default_rng(0))
     fastest = min(search_instances.targets(unary, pairwise, 2))
     rng = np.random.default_rng(0)
-    assert baselines.random_feasible(unary, pairwise, 0.01 * fastest, rng, 5) == []
+    assert baselines.random_feasible(unary, [Constraint(pairwise, 0.01 * fastest)], rng, 5) == []
+
+
+def test_every_baseline_keeps_several_constraints_and_greedy_weighs_the_broken_ones():
+    rng = np.random.default_rng(1)
+    unary = [np.arange(3.0), np.arange(3.0), np.arange(3.0)]
+    pairwises = [[rng.random((3, 3)) for _ in range(2)] for _ in range(2)]
+    states, _, first = enumerate_chain(unary, pairwises[0])
+    second = enumerate_chain(unary, pairwises[1])[2]
+    limits = [np.quantile(first, 0.5), np.quantile(second, 0.4)]
+    constraints = [Constraint(*pair) for pair in zip(pairwises, limits, strict=True)]
+    feasible = {tuple(row) for row in states[(first <= limits[0]) & (second <= limits[1])]}
+    answers = baselines.random_feasible(unary, constraints, rng, 500)
+    assert {answer.states for answer in answers} == feasible
+    greedy = baselines.greedy_slimming(unary, constraints)
+    assert greedy.states in feasible
+    assert greedy.values == pytest.approx([c.value(greedy.states) for c in constraints])
+    assert greedy.score <= solve(unary, constraints).score
+
+
+def test_greedy_slimming_by_hand_looks_at_a_constraint_only_while_it_is_broken():
+    """The second limit is kept all along: with it in the prices the first layer would shrink."""
+    unary = [np.array([-1.0, 0.0]), np.array([-2.0, 0.0])]
+    latency = [np.array([[1.0, 3.0], [2.0, 5.0]])]  # 2 saved by layer 1, 3 by layer 2
+    memory = [np.array([[0.0, 0.0], [9.0, 9.0]])]
+    constraints = [Constraint(latency, 4.0), Constraint(memory, 10.0, "memory", "MB")]
+    assert baselines.greedy_slimming(unary, constraints).states == (0, 1)
+    constraints = [Constraint(latency, 2.5), Constraint(memory, 10.0, "memory", "MB")]
+    assert baselines.greedy_slimming(unary, constraints).states == (0, 0)
+    constraints = [Constraint([3 * latency[0]], 15.0), Constraint(memory, 8.0, "memory", "MB")]
+    assert baselines.greedy_slimming(unary, constraints).states == (0, 1)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nas.conformal import Interval, calibrate
+from nas.conformal import Interval, Residuals, calibrate
 from nas.latency_table import LatencyTable
 from utils.errors import UserError
 
@@ -38,3 +38,33 @@ def test_the_interval_of_a_table_comes_back_from_its_file(tmp_path, capsys):
     assert Interval.of(LatencyTable({}, {"fit": {"interval": None}})) is None
     with pytest.raises(UserError, match="no valid interval"):
         Interval.of(LatencyTable({}, {"fit": {"interval": {"level": 0.9}}}))
+
+
+def test_the_margin_by_hand():
+    """Nine errors of 1 to 9 %: the ceil(10 · 0.9) = 9th smallest; 0.91 would need a tenth."""
+    residuals = Residuals(np.arange(9, 0, -1) / 100)
+    assert residuals.margin(0.9) == pytest.approx(0.09)
+    assert residuals.margin(0.5) == pytest.approx(0.05)
+    with pytest.raises(UserError, match=r"0\.91 needs at least 11 measured networks.* has 9"):
+        residuals.margin(0.91)
+
+
+def test_new_networks_are_no_slower_than_the_margin_allows_as_often_as_asked():
+    """Oracle: the guarantee itself, averaged over 400 calibrations, for errors with a bias."""
+    rng = np.random.default_rng(0)
+    for confidence in (0.5, 0.9):
+        shares = []
+        for _ in range(400):
+            errors = 0.05 * rng.standard_exponential(160) - 0.02
+            margin = Residuals(errors[:60]).margin(confidence)
+            shares.append(np.mean(errors[60:] <= margin))
+        assert confidence - 0.005 < np.mean(shares) < confidence + 0.02
+
+
+def test_the_residuals_of_a_table_come_back_from_its_metadata():
+    residuals = Residuals(np.array([0.0123, -0.004]))
+    table = LatencyTable({}, {"fit": {"residuals_per_mille": residuals.as_text()}}, "t.jsonl")
+    np.testing.assert_allclose(Residuals.of(table).values, [-0.004, 0.0123])
+    for metadata in ({}, {"fit": {"residuals_per_mille": "1 x"}}):
+        with pytest.raises(UserError, match=r"t\.jsonl does not state its errors: fit it anew"):
+            Residuals.of(LatencyTable({}, metadata, "t.jsonl"))

@@ -28,6 +28,44 @@ def plot_widths(configurations, space, path):
     save_figure(figure, path)
 
 
+def plot_front(front, answers, constraint, path):
+    """Draw the trade-off of score against latency, and where single answers lie.
+
+    front: a nas.pareto.Front; answers: name -> an answer with score and latency_ms, a list of
+    such, or None; constraint: the Constraint of the latency, whose limit is drawn. Writes a PNG.
+    """
+    figure = new_figure(8, 5)
+    axes = figure.subplots()
+    label = "Pareto-optimal" if front.complete else "Pareto-optimal (sample)"
+    axes.step(front.latencies_ms, front.scores, where="post", color="0.4", label=label)
+    axes.axvline(constraint.limit, color="tab:red", linestyle=":", label="target")
+    for marker, (name, answer) in zip("*sDoP", answers.items(), strict=False):
+        if not answer:
+            continue
+        many = answer if isinstance(answer, list) else [answer]
+        points = [[a.latency_ms for a in many], [a.score for a in many]]
+        size = {"*": 180, "o": 12}.get(marker, 50)
+        color = "0.6" if marker == "o" else None
+        axes.scatter(*points, s=size, c=color, marker=marker, label=name, zorder=3, linewidths=0)
+    axes.set_xlabel(f"predicted {constraint.name}, ms per image")
+    axes.set_ylabel("score Σψ (0: as good as the full width)")
+    axes.grid(color="0.92")
+    axes.legend(frameon=False, loc="lower right")
+    save_figure(figure, path)
+
+
+def plot_score_check(scores, accuracies, correlation, path):
+    """Draw the accuracy of sub-networks against their scores, both (n,). Writes a PNG."""
+    figure = new_figure(6, 4.5)
+    axes = figure.subplots()
+    axes.scatter(scores, np.multiply(accuracies, 100), s=24, color="tab:blue", linewidths=0)
+    axes.set_xlabel("score Σψ")
+    axes.set_ylabel("validation accuracy of the sub-network, %")
+    axes.set_title(f"{len(scores)} random sub-networks, rank correlation {correlation:.2f}")
+    axes.grid(color="0.92")
+    save_figure(figure, path)
+
+
 def plot_probabilities(decisions, space, path):
     """Draw the sampling probabilities of every layer over training, and the decisions.
 

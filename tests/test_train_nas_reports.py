@@ -1,0 +1,181 @@
+"""What train_nas.py answers once a network is trained: limits, fronts, baselines, verification."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import train_nas
+from models.mobilenet_v1 import count_macs, count_parameters
+from nas.conformal import Residuals
+from nas.latency_table import LatencyTable
+from tests.test_train_nas import SPACE, arguments, fails_with, results, target_between, write_table
+
+WIDTHS = (SPACE.input_size, SPACE.classes)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_table(tmp_path_factory.mktemp("model") / "model.jsonl")
+
+
+@pytest.fixture(scope="module")
+def trained(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ows") / "ows"
+    train_nas.main(arguments(model, folder, epochs=1))
+    return folder
+
+
+@pytest.fixture
+def folder(trained, tmp_path):
+    """A copy of the trained folder, to be asked."""
+    return Path(shutil.copytree(trained, tmp_path / "exp"))
+
+
+def ask(model, folder, *options, share=0.5, target_ms=None):
+    """Run the script on a finished training; returns the last line of results.jsonl."""
+    target_ms = target_ms or target_between(model, share)
+    more = ["--resume-last", *options]
+    train_nas.main(arguments(model, folder, *more, target_ms=target_ms, epochs=1))
+    return results(folder)[-1]
+
+
+def lines_of(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_limits_on_macs_and_parameters_are_kept_and_reported(model, folder):
+    free = ask(model, folder, share=1)
+
+    def half_way(count, *sizes):
+        return (count(SPACE.smallest, *sizes) + count(free["configuration"], *sizes)) / 2
+
+    macs, size = half_way(count_macs, *WIDTHS), half_way(count_parameters, SPACE.classes)
+    line = ask(model, folder, "--max-macs", str(macs), "--max-params", str(size), share=1)
+    assert count_macs(line["configuration"], *WIDTHS) <= macs
+    assert count_parameters(line["configuration"], SPACE.classes) <= size
+    assert line["gap"] == 0
+    assert line["score"] < free["score"]
+    latency, cost, parameters = line["constraints"]
+    assert (latency["unit"], cost["unit"], parameters["unit"]) == ("ms", "MACs", "parameters")
+    assert cost["value"] == count_macs(line["configuration"], *WIDTHS)
+    assert parameters["limit"] == size
+
+
+def test_two_devices_are_both_met(model, folder, tmp_path, capsys):
+    """The second device is fast where the first is slow: it charges wide layers near the image."""
+    entries = {v: v.in_size[0] ** 2 * v.out_channels / 1e5 for v in SPACE.variables}
+    second = tmp_path / "second.jsonl"
+    LatencyTable(entries, {"search_space": SPACE.as_dict()}).save(second)
+    tables = [LatencyTable.load(path) for path in (model, second)]
+    alone = ask(model, folder, share=1)["configuration"]
+    target_ms = (tables[1].predict(SPACE.smallest) + tables[1].predict(alone)) / 2
+    line = ask(
+        model, folder, "--latency-model", str(second), "--latency-target", str(target_ms), share=1
+    )
+    assert tables[0].predict(line["configuration"]) <= line["target_ms"]
+    assert tables[1].predict(line["configuration"]) <= target_ms < tables[1].predict(alone)
+    assert [c["limit"] for c in line["constraints"]] == [line["target_ms"], target_ms]
+    assert str(second) in line["constraints"][1]["name"]
+    options = ["--latency-model", str(second), "--latency-target", "1e-9"]
+    message = fails_with(capsys, arguments(model, folder, *options, "--resume-last"))
+    assert f"below the least latency by {second} of any configuration" in message
+    message = fails_with(capsys, arguments(model, folder, "--latency-model", str(second)))
+    assert "--latency-target was given 1 times, --latency-model 2 times" in message
+
+
+def test_limits_that_exclude_each_other_are_refused_before_training(model, tmp_path, capsys):
+    """Each can be kept alone: the second device is fast only where the first is slow."""
+    slowest = max(LatencyTable.load(model).entries.values())
+    entries = {v: slowest - t for v, t in LatencyTable.load(model).entries.items()}
+    second = tmp_path / "second.jsonl"
+    LatencyTable(entries, {"search_space": SPACE.as_dict()}).save(second)
+    fastest = LatencyTable.load(second).predict(SPACE.largest)
+    options = ["--latency-model", str(second), "--latency-target", str(1.01 * fastest)]
+    target_ms = target_between(model, 0.01)
+    message = fails_with(capsys, arguments(model, tmp_path / "exp", *options, target_ms=target_ms))
+    assert "no configuration keeps all limits together" in message
+    assert not (tmp_path / "exp").exists()
+
+
+def test_confidence_searches_on_the_upper_bound(model, folder, tmp_path, capsys):
+    table = LatencyTable.load(model)
+    errors = Residuals(np.arange(-50, 50) / 1000)  # up to 4.9 % slower than predicted
+    table.metadata["fit"] = {"residuals_per_mille": errors.as_text()}
+    sure = tmp_path / "sure.jsonl"
+    table.save(sure)
+    margin = errors.margin(0.9)
+    target_ms = ask(sure, folder)["latency_ms"]
+    plain = ask(sure, folder, target_ms=target_ms)
+    assert plain["latency_ms"] == target_ms  # no room for a margin
+    line = ask(sure, folder, "--confidence", "0.9", target_ms=target_ms)
+    assert line["confidence"] == 0.9
+    assert line["latency_ms"] * (1 + margin) <= target_ms
+    assert line["constraints"][0]["value"] == pytest.approx(line["latency_ms"] * (1 + margin))
+    message = fails_with(capsys, arguments(model, folder, "--resume-last", "--confidence", "0.9"))
+    assert "does not state its errors: fit it anew" in message
+
+
+def test_the_front_holds_the_answers_of_all_targets(model, folder):
+    answers = [ask(model, folder, share=share) for share in (0.1, 0.4, 0.8)]
+    ask(model, folder, "--pareto")
+    front = lines_of(folder / "pareto.jsonl")
+    latencies, scores = ([line[name] for line in front] for name in ("latency_ms", "score"))
+    assert latencies == sorted(latencies)
+    assert scores == sorted(scores)
+    for answer in answers:
+        best = [line for line in front if line["latency_ms"] <= answer["target_ms"] + 1e-12][-1]
+        assert best["score"] == pytest.approx(answer["score"])
+    assert Image.open(folder / "pareto.png").size[0] > 500
+
+
+def test_the_front_under_a_second_limit_keeps_it(model, folder):
+    limit = 0.6 * count_macs(SPACE.largest, *WIDTHS)
+    ask(model, folder, "--pareto", "--max-macs", str(limit))
+    front = lines_of(folder / "pareto.jsonl")
+    assert len(front) > 3
+    for line in front:
+        assert count_macs(line["configuration"], *WIDTHS) <= limit
+
+
+def test_baselines_stand_beside_the_answer_and_none_beats_it(model, folder, capsys):
+    line = ask(model, folder)
+    baselines = lines_of(folder / "baselines.jsonl")
+    methods = [baseline["method"] for baseline in baselines]
+    assert methods == ["exact", "greedy", "uniform", *["random"] * 100]
+    table = LatencyTable.load(model)
+    for baseline in baselines:
+        assert baseline["score"] <= line["score"] + 1e-12
+        assert table.predict(baseline["configuration"]) <= line["target_ms"]
+    assert len({tuple(baseline["configuration"]) for baseline in baselines[3:]}) > 50
+    printed = capsys.readouterr().out
+    for name in ("exact", "greedy", "uniform", "best random", "of 100, median"):
+        assert name in printed
+
+
+def test_scores_are_compared_with_the_accuracies_of_sub_networks(model, folder, capsys):
+    ask(model, folder, "--score-check", "7")
+    lines = lines_of(folder / "score_check.jsonl")
+    assert len({tuple(line["configuration"]) for line in lines}) == 7
+    ranks = [
+        np.argsort(np.argsort([line[name] for line in lines])) for name in ("score", "accuracy")
+    ]
+    assert all(0 <= line["accuracy"] <= 1 for line in lines)
+    assert ranks[0].tolist() != list(range(7))  # drawn, not sorted
+    assert "over 7 random sub-networks the rank correlation" in capsys.readouterr().out
+    assert Image.open(folder / "score_check.png").size[0] > 500
+
+
+def test_options_that_do_not_go_together_are_refused(model, tmp_path, capsys):
+    refused = {
+        "lagrangian knows one latency target only": ["--search", "lagrangian", "--max-macs", "1e6"],
+        "--confidence must be at least 0.5": ["--confidence", "0.2"],
+        "--samples goes with --verify": ["--samples", "x.jsonl"],
+        "--keep must be at least 1": ["--keep", "0"],
+        "--max-params must be greater than 0": ["--max-params", "0"],
+    }
+    for message, options in refused.items():
+        assert message in fails_with(capsys, arguments(model, tmp_path / "exp", *options))

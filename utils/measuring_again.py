@@ -1,0 +1,70 @@
+"""Measuring further networks under the conditions that a latency table's metadata states."""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import fields
+
+import numpy as np
+from tqdm import tqdm
+
+from nas.search_space import SearchSpace
+from utils.devices import Workload, open_device
+from utils.errors import UserError
+from utils.measuring import Bench, Protocol, sample_line
+
+
+def measure_again(metadata, configurations, seed):
+    """Return one line of a samples file per configuration, in their order.
+
+    metadata: tells the device, the workload and the protocol
+    seed:     of the order within the rounds
+    Measured in a process of its own: a framework that has trained in this one keeps threads and
+    memory. Raises UserError if the metadata does not tell how to measure, or tells of another
+    device than this machine's.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context) as pool:
+        return pool.submit(_measure, metadata, configurations, seed).result()
+
+
+def workload_of(metadata):
+    """Return the Workload and the Protocol that metadata tells of."""
+    try:
+        space = SearchSpace.from_dict(metadata["search_space"])
+        protocol = {field.name: metadata["protocol"][field.name] for field in fields(Protocol)}
+        options = {
+            field.name: metadata[field.name]
+            for field in fields(Workload)
+            if field.name not in {"input_size", "classes", "clock", "timing_cache"}
+        }
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"how to measure is not known: the metadata of the latency model lacks {error}"
+        ) from None
+    protocol = Protocol(**protocol)
+    workload = Workload(
+        input_size=space.input_size, classes=space.classes, clock=protocol.clock, **options
+    )
+    return workload, protocol
+
+
+def _measure(metadata, configurations, seed):
+    workload, protocol = workload_of(metadata)
+    device = open_device(metadata["device"], workload)
+    name = device.describe()["device_name"]
+    if name != metadata["device_name"]:
+        raise UserError(
+            f"the latency model is of {metadata['device_name']!r}, this machine has {name!r}: "
+            "measure there"
+        )
+    widest = tuple(map(max, zip(*configurations, strict=True)))
+    lines = []
+    with (
+        Bench(device, workload, protocol, np.random.default_rng(seed)) as bench,
+        tqdm(desc="timing networks", total=len(configurations), leave=False) as bar,
+    ):
+        for group, timed in bench.time_groups(configurations, widest):
+            pairs = zip(group, timed, strict=True)
+            lines += [sample_line(*pair, workload, protocol) for pair in pairs]
+            bar.update(len(group))
+    return lines

@@ -1,0 +1,41 @@
+"""How far the additive score can be trusted: it against the accuracy of random sub-networks."""
+
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from nas.prediction_errors import spearman
+from utils.plotting.search import plot_score_check
+from utils.records import write_lines
+
+STREAM = 2  # sets these draws apart from those of training
+AT_ONCE = 5  # sub-networks that are in memory together, and share a reading of the images
+
+
+def check_score(options, net, search, data):
+    """Evaluate random sub-networks of a trained network and compare them with their scores.
+
+    net: a supernet; search: its SupernetSearch; data: (training, validation) images
+    Each sub-network is cut out of the weights and its BatchNorm statistics are re-estimated on
+    training images. Writes score_check.jsonl and score_check.png and prints the rank correlation.
+    """
+    rng = np.random.default_rng((options.seed, STREAM))
+    space, unary = search.space, search.unary()
+    seen = [np.flatnonzero(scores > -np.inf) for scores in unary]  # the widths with a score
+    states = np.array([[rng.choice(s) for s in seen] for _ in range(options.score_check)])
+    scores = [sum(u[s] for u, s in zip(unary, row, strict=True)) for row in states]
+    configurations = [space.configuration(row) for row in states]
+    accuracies = []
+    for start in tqdm(range(0, len(states), AT_ONCE), "sub-networks", leave=False):
+        accuracies += net.accuracies(configurations[start : start + AT_ONCE], *data)
+    rows = zip(configurations, map(float, scores), accuracies, strict=True)
+    fields = ("configuration", "score", "accuracy")
+    folder = Path(options.expname)
+    write_lines(folder / "score_check.jsonl", [dict(zip(fields, r, strict=True)) for r in rows])
+    correlation = spearman(scores, accuracies)
+    plot_score_check(scores, accuracies, correlation, folder / "score_check.png")
+    tqdm.write(
+        f"{folder / 'score_check.jsonl'}: over {len(states)} random sub-networks the rank "
+        f"correlation of score and accuracy is {correlation:.3f}"
+    )

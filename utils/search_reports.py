@@ -1,0 +1,185 @@
+"""What train_nas.py tells of a search: the answer, simpler searches' answers, the whole front."""
+
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from models.mobilenet_v1 import count_macs, count_parameters
+from nas import baselines
+from nas.pareto import front
+from utils.records import read_lines, write_lines
+
+RANDOM_ANSWERS = 100
+DECISIONS = "aows.jsonl"
+
+
+def answer_line(search, limits, result, epoch):
+    """Return a SearchResult as a line for results.jsonl.
+
+    search: the SupernetSearch; limits: the LatencyLimits whose constraints come first in it; the
+    first of them is the latency that latency_ms predicts
+    """
+    configuration = search.space.configuration(result.states)
+    constraints = [limit.constraint(search.space) for limit in limits]
+    constraints += search.constraints[len(limits) :]
+    return {
+        "epoch": epoch,
+        "configuration": configuration,
+        "latency_ms": limits[0].table.predict(configuration),
+        "target_ms": limits[0].target_ms,
+        "confidence": limits[0].confidence,
+        "score": result.score,
+        "bound": result.bound,
+        "gap": result.gap,
+        "gamma": result.gamma,
+        "constraints": [
+            {
+                "name": constraint.name,
+                "value": constraint.value(result.states),
+                "limit": constraint.limit,
+                "unit": constraint.unit,
+                "gamma": gamma,
+            }
+            for constraint, gamma in zip(constraints, result.gammas, strict=True)
+        ],
+    }
+
+
+def answer_as_text(line):
+    """Return what is printed of a line of results.jsonl."""
+    lines = [f"best configuration: {line['configuration']}"]
+    predicted = f"predicted {line['latency_ms']:.4g} ms per image"
+    if "measured_ms" in line:
+        predicted += f", measured {line['measured_ms']:.4g} ms"
+    lines.append(f"{predicted}, target {line['target_ms']:.4g} ms")
+    if len(line["constraints"]) > 1 or line["confidence"]:
+        lines += [
+            f"{c['name']}: {c['value']:.4g} of {c['limit']:.4g} {c['unit']}"
+            for c in line["constraints"]
+        ]
+    if line["gap"]:
+        lines.append(f"a better score by at most {line['gap']:.3g} is not excluded")
+    return "\n".join(lines)
+
+
+def answers_of(options, search, verified):
+    """Return {name: Answer}: the search's answer, and what simpler searches answer instead.
+
+    None stands for a search that finds nothing; "random" is a list, by increasing score.
+    verified: the states of the verified answer, None if there is none
+    """
+    unary, constraints = search.unary(), search.constraints
+    rng = np.random.default_rng(options.seed)
+    drawn = baselines.random_feasible(unary, constraints, rng, RANDOM_ANSWERS)
+    answers = {
+        options.search: search.best(),
+        "greedy": baselines.greedy_slimming(unary, constraints),
+        "uniform": baselines.best_uniform(search.space, unary, constraints),
+        "random": sorted(drawn, key=lambda answer: answer.score),
+    }
+    if verified:
+        answers["verified"] = baselines.answer(unary, constraints, verified)
+    return answers
+
+
+def compare_baselines(options, search, answers):
+    """Write baselines.jsonl, one line per answer, and return a table of them as text."""
+    lines = []
+    for name, answer in answers.items():
+        each = answer if isinstance(answer, list) else [answer]
+        lines += [_line(search, name, one) for one in each]
+    write_lines(Path(options.expname, "baselines.jsonl"), lines)
+    return _as_table(search, answers)
+
+
+def _line(search, method, answer):
+    if answer is None:
+        return {"method": method, "configuration": None}
+    return {
+        "method": method,
+        "configuration": search.space.configuration(answer.states),
+        "score": answer.score,
+        "constraints": {
+            c.name: {"value": value, "limit": c.limit, "unit": c.unit}
+            for c, value in zip(search.constraints, answer.values, strict=True)
+        },
+    }
+
+
+def _as_table(search, answers):
+    space = search.space
+    heading = f"{'search':16}{'score':>10}" + "".join(
+        f"{c.unit + ' of ' + format(c.limit, '.4g'):>22}" for c in search.constraints
+    )
+    lines = [heading + f"{'MMACs':>9}{'Mparams':>9}"]
+    for name, answer in answers.items():
+        if not answer:
+            lines.append(f"{name:16}finds none that keeps the limits")
+            continue
+        if isinstance(answer, list):
+            lines.append(_row(space, "best random", answer[-1]))
+            lines.append(_row(space, f"of {len(answer)}, median", answer[len(answer) // 2]))
+        else:
+            lines.append(_row(space, name, answer))
+    return "\n".join(lines)
+
+
+def _row(space, name, answer):
+    configuration = space.configuration(answer.states)
+    macs = count_macs(configuration, space.input_size, space.classes, space.strides)
+    counts = macs, count_parameters(configuration, space.classes)
+    values = "".join(f"{value:22.4g}" for value in answer.values)
+    costs = "".join(f"{count / 1e6:9.4g}" for count in counts)
+    return f"{name:16}{answer.score:10.4f}{values}{costs}"
+
+
+def write_front(options, search, answers):
+    """Write pareto.jsonl and pareto.png: score against the first constraint's latency.
+
+    answers: as of `answers_of`, marked in the picture. Returns a sentence about the front. Further
+    constraints are kept all along the front.
+    """
+    from utils.plotting.search import plot_front
+
+    first, *others = search.constraints
+
+    def progress(targets):
+        return tqdm(targets, "front", leave=False)
+
+    points = front(search.unary(), first.pairwise, others, progress=progress)
+    rows = zip(points.states, points.scores, points.latencies_ms, points.gaps, strict=True)
+    lines = [
+        {
+            "configuration": search.space.configuration(states),
+            "score": float(score),
+            "latency_ms": float(latency_ms),
+            "gap": float(gap),
+        }
+        for states, score, latency_ms, gap in rows
+    ]
+    folder = Path(options.expname)
+    write_lines(folder / "pareto.jsonl", lines)
+    plot_front(points, answers, first, folder / "pareto.png")
+    kind = "all of them" if points.complete else f"a sample, greatest gap {points.gaps.max():.2g}"
+    return (
+        f"{folder / 'pareto.jsonl'}: {len(lines)} Pareto-optimal configurations ({kind}), "
+        f"{points.latencies_ms[0]:.4g} to {points.latencies_ms[-1]:.4g} ms"
+    )
+
+
+def draw_pictures(options, space, answers):
+    """Draw the widths of the answers and, for AOWS, the probabilities over training."""
+    from utils.plotting.search import plot_probabilities, plot_widths
+
+    folder = Path(options.expname)
+    named = {
+        name: space.configuration(answer.states)
+        for name, answer in answers.items()
+        if answer and not isinstance(answer, list)
+    }
+    plot_widths(named, space, folder / "widths.png")
+    decisions = folder / DECISIONS
+    if options.AOWS and decisions.is_file() and decisions.stat().st_size:
+        lines = [line for _, line in read_lines(decisions)]
+        plot_probabilities(lines, space, folder / "probabilities.png")
