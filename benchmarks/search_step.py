@@ -2,8 +2,8 @@
 
     python -m benchmarks.search_step
 
-One AOWS solve (unary potentials, bracket, 12 bisections, marginals), recording the losses of 512
-images, drawing one biased configuration; 14 layers with up to 14 widths, the default search space.
+One AOWS solve (unary potentials, multiplier, marginals; the plain one with a bracket and 12
+bisections, as the reference), recording the losses of 512 images, drawing one biased configuration; 14 layers with up to 14 widths, the default search space.
 """
 
 from collections import deque
@@ -62,11 +62,15 @@ def solve_pair(space, rng):
     quality = 1 / (1 + states).mean(axis=1)
     losses.record(states, quality + 0.1 * rng.random(len(states)), np.zeros(len(states)))
     costs = [np.outer(a, b) / 1e6 for a, b in zip(space.choices, space.choices[1:], strict=False)]
-    dense = mrf.pad_pairwise(costs, space.sizes)
+    resources = mrf.pad_pairwise(costs, space.sizes)[None]
     target = 0.5 * sum(cost.max() for cost in costs)
+    limits = np.array([target])
 
     def ours():
-        return aows.solve(losses.unary(), dense, space.sizes, target, 12, TAU)
+        unary = losses.unary()
+        gammas, states = aows.solve(unary, resources, space.sizes, limits)
+        chain = aows.potentials(unary, resources, gammas, TAU)
+        return gammas[0], states, mrf.sum_product_dense(*chain, space.sizes)
 
     def plain():
         unary = [row[:size] for row, size in zip(losses.unary(), space.sizes, strict=True)]
