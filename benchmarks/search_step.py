@@ -3,7 +3,8 @@
     python -m benchmarks.search_step
 
 One AOWS solve (unary potentials, multiplier, marginals; the plain one with a bracket and 12
-bisections, as the reference), recording the losses of 512 images, drawing one biased configuration; 14 layers with up to 14 widths, the default search space.
+bisections, as the reference), recording the losses of 512 images, drawing one biased
+configuration; 14 layers with up to 14 widths, the default search space.
 """
 
 from collections import deque
