@@ -91,7 +91,7 @@ def main(arguments=None):
 
 
 def open_data(options, devices):
-    """Return the batches of the digits, of an image folder or of RecordIO files."""
+    """Return the batches of embedded data, of an image folder or of RecordIO files."""
     batch_size = options.batch_size * devices
     colours = {"colour_jitter": JITTER, "lighting": LIGHTING}
     if options.use_rec:

@@ -14,16 +14,17 @@ import numpy as np
 
 from utils.digits import open_digits
 from utils.errors import UserError
+from utils.glyphs import open_glyphs
 from utils.image_dataset import Recipe
 from utils.image_folder import open_image_folder
 from utils.record_images import open_records
 
 
 def open_dataset(data, input_size, seed, **recipe):
-    """Return (train, val): scikit-learn's digits, the images of a folder or of RecordIO files.
+    """Return (train, val): embedded images, those of a folder or of RecordIO files.
 
-    data:   'digits'; a folder with train/ and val/, each with a folder of images per class; or the
-            prefix of the files that utils.write_records writes
+    data:   'digits'; 'glyphs'; a folder with train/ and val/, each with a folder of images per
+            class; or the prefix of the files that utils.write_records writes
     recipe: fields of utils.image_dataset.Recipe other than input_size, for images
     Raises UserError for a folder or files that cannot be trained on.
     """
@@ -31,6 +32,8 @@ def open_dataset(data, input_size, seed, **recipe):
         raise UserError(f"input size {input_size} must be at least 1")
     if str(data) == "digits":
         return open_digits(input_size, seed)
+    if str(data) == "glyphs":
+        return open_glyphs(input_size, seed)
     recipe = Recipe(input_size, **recipe)
     halves = [[f"{data}_{half}.{kind}" for kind in ("rec", "idx")] for half in ("train", "val")]
     if any(Path(path).expanduser().exists() for files in halves for path in files):

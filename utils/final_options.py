@@ -48,7 +48,11 @@ def build_parser(description):
 
 def _add_data(group):
     add = group.add_argument
-    add("--data-dir", default=IMAGENET, help=f"'digits' or a folder with train/, val/ ({IMAGENET})")
+    add(
+        "--data-dir",
+        default=IMAGENET,
+        help=f"digits, glyphs, or a folder with train/ and val/ ({IMAGENET})",
+    )
     add("--use-rec", action="store_true", help="read RecordIO files instead")
     for half in ("train", "val"):
         for name, suffix in ((f"--rec-{half}", "rec"), (f"--rec-{half}-idx", "idx")):

@@ -45,8 +45,8 @@ def open_image_folder(root, recipe, seed):
     root = Path(root).expanduser()
     if not root.is_dir():
         raise UserError(
-            f"{root} is not a folder: data is 'digits', a folder with train/ and val/, or the "
-            "prefix of RecordIO files"
+            f"{root} is not a folder: data is digits, glyphs, a folder with train/ and val/, or "
+            "the prefix of RecordIO files"
         )
     train = ImageFolder(root / "train", recipe, seed, augments=True)
     val = ImageFolder(root / "val", recipe, seed, augments=False)

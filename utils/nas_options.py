@@ -30,7 +30,7 @@ def parse_options(description, arguments=None):
 
 
 def _add_data_and_training(add):
-    add("--data", required=True, help="folder with train/ and val/ class folders, or: digits")
+    add("--data", required=True, help="digits, glyphs, folder with train/ and val/, or .rec prefix")
     add("-j", "--workers", type=int, default=os.cpu_count(), help="data loading processes")
     add("--input-size", type=int, help="side of the images; default: the latency model's")
     add("--epochs", type=int, default=20, help="epochs to train")
