@@ -127,3 +127,12 @@ def check_configuration(widths):
         if width <= 0:
             raise UserError(f"width {width} of layer {layer} must be greater than 0")
     return tuple(widths)
+
+
+def check_within(configuration, greatest):
+    """Return a configuration as a tuple, or raise UserError if a width is above the greatest."""
+    configuration = check_configuration(configuration)
+    for layer, (width, limit) in enumerate(zip(configuration, greatest, strict=True), start=1):
+        if width > limit:
+            raise UserError(f"width {width} of layer {layer} is above the net's, {limit}")
+    return configuration

@@ -11,13 +11,11 @@ cost of the narrow net.
 Source: Yu and Huang 2019 (sandwich rule, in-place distillation); Berman et al. 2020.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from models.mobilenet_v1 import BASE_WIDTHS, check_configuration
+from models.mobilenet_v1 import BASE_WIDTHS, check_within
 from models.mxnet_mobilenet_v1 import MobileNetV1
-from utils.errors import UserError
+from models.sandwich import SandwichLosses
 from utils.mxnet_runtime import mx
 
 _hard_cross_entropy = mx.gluon.loss.SoftmaxCrossEntropyLoss()
@@ -94,7 +92,7 @@ def narrow_pass(wide, configuration):
     gradient: scale and shift of their BatchNorm are zero.
     Raises UserError that names the layer if a width is greater than the wide net's.
     """
-    configuration = _within(configuration, wide)
+    configuration = check_within(configuration, wide.configuration)
     pairs = zip(configuration, wide.configuration, strict=True)
     rounded = [min(-(-width // 16) * 16, greatest) for width, greatest in pairs]
     plain = MobileNetV1(rounded, wide.classes, prefix="narrow_")
@@ -124,7 +122,7 @@ def cut_out(net, configuration):
     Raises UserError that names the layer if a width is greater than net's.
     """
     wide = net.full
-    plain = MobileNetV1(_within(configuration, wide), wide.classes)
+    plain = MobileNetV1(check_within(configuration, wide.configuration), wide.classes)
     plain.initialize(ctx=wide.classifier.weight.list_ctx())
     shared = wide.collect_params()
     for name, parameter in plain.collect_params().items():
@@ -141,26 +139,6 @@ def _leading(F, array, shape):
     for axis, size in enumerate(shape[:2]):
         array = F.slice_axis(array, axis=axis, begin=0, end=size)
     return array
-
-
-def _within(configuration, wide):
-    """Return the configuration, or raise UserError if the wide net is narrower."""
-    configuration = check_configuration(configuration)
-    pairs = zip(configuration, wide.configuration, strict=True)
-    for layer, (width, greatest) in enumerate(pairs, start=1):
-        if width > greatest:
-            raise UserError(f"width {width} of layer {layer} is above the net's, {greatest}")
-    return configuration
-
-
-@dataclass(frozen=True)
-class SandwichLosses:
-    """The losses of one training step over a batch of B images; arrays of shape (B,)."""
-
-    full: np.ndarray  # hard cross entropies of the full-width pass
-    random: np.ndarray  # hard cross entropies of the pass with random widths
-    soft_smallest: np.ndarray  # soft cross entropies against the full-width pass: least widths
-    soft_random: np.ndarray  # … and random widths
 
 
 def sandwich_step(net, images, labels, widths):

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -84,6 +85,31 @@ def initialised(net, seed):
         nn.init.kaiming_normal_(conv.weight, nonlinearity="relu", generator=generator)
     nn.init.normal_(net.classifier.weight, std=0.01, generator=generator)
     nn.init.zeros_(net.classifier.bias)
+    return net
+
+
+@torch.no_grad()
+def reestimate_batch_norm(net, batches):
+    """Set the running statistics of a MobileNetV1 to the averages of batch statistics, in place.
+
+    batches: iterable of images, tensors of shape (B, 3, H, W); batches of different sizes weigh as
+    their numbers of images
+    Returns net. Raises ValueError if there is no batch.
+    """
+    layers, seen = convolutions(net), 0
+    sums = [0] * len(layers)
+    for images in batches:
+        x = images
+        for index, (conv, norm) in enumerate(layers):
+            y = conv(x)
+            sums[index] += len(images) * torch.stack(torch.var_mean(y, (0, 2, 3), correction=0))
+            x = F.batch_norm(y, None, None, norm.weight, norm.bias, True, eps=norm.eps).relu_()
+        seen += len(images)
+    if not seen:
+        raise ValueError("reestimate_batch_norm needs at least one batch")
+    for (_, norm), (variance, mean) in zip(layers, sums, strict=True):
+        norm.running_mean.copy_(mean / seen)
+        norm.running_var.copy_(variance / seen)
     return net
 
 
