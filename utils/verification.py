@@ -122,7 +122,7 @@ def _candidate(line, chosen, first, now):
         chosen[configuration].score,
         now.table.predict(configuration),
         measured_ms,
-        measured_ms <= first.target_ms,
+        bool(measured_ms <= first.target_ms),
     )
 
 

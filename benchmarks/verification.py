@@ -1,0 +1,113 @@
+"""How many rounds the loop of search and measurement takes, on a device made of real timings.
+
+    python -m benchmarks.verification [--searches 20] [--samples 100]
+
+The device: the latency of a network is what the table of all 1,000 measured networks of
+benchmarks/data predicts, times 1 + an error that is drawn, once for each network, from that table's
+errors on left-out networks. The user: has a table of the first 100 samples, and verifies answers
+for targets from 20 to 80 % between the fastest and the largest network. Takes a few minutes.
+"""
+
+import argparse
+import hashlib
+import json
+import tempfile
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks import search_instances
+from nas.conformal import Residuals
+from nas.search_space import SearchSpace
+from nas.supernet_search import SupernetSearch
+from nas.validated_fit import fit_validated
+from utils.errors import UserError
+from utils.latency_limits import LatencyLimit
+from utils.records import write_lines, write_metadata
+from utils.verification import ROUNDS, verify
+
+DATA = Path(__file__).parent / "data"
+SPACE = SearchSpace()
+WEIGHTS = (100.0, 10.0)  # K and R, near what cross-validation chooses on these samples
+
+
+def measured_networks():
+    """Return the (configuration, ms per image) of the embedded samples."""
+    return [
+        tuple(json.loads(line)[:2])
+        for name in ("onnxruntime_train", "onnxruntime_val")
+        for line in (DATA / f"{name}.jsonl").read_text().splitlines()
+    ]
+
+
+class Device:
+    """Times any network of the space; see above."""
+
+    def __init__(self, samples):
+        self.table = fit_validated(samples, SPACE, np.random.default_rng(0), *WEIGHTS)
+        self.errors = Residuals.of(self.table).values
+
+    def latency_ms(self, configuration):
+        digest = hashlib.sha256(str(tuple(configuration)).encode()).digest()
+        error = self.errors[int.from_bytes(digest[:8], "big") % len(self.errors)]
+        return self.table.predict(configuration) * (1 + float(error))
+
+    def measure(self, metadata, configurations, seed):
+        return [[list(c), self.latency_ms(c), {}] for c in configurations]
+
+
+def search_on_random_scores(limit, rng):
+    """Return a SupernetSearch whose statistics say that wider is better, to random degrees."""
+    search = SupernetSearch(SPACE, [limit.constraint(SPACE)], window=1000)
+    scores = search_instances.scores(SPACE.choices, rng)
+    states = rng.integers(SPACE.sizes, size=(5000, len(SPACE.sizes)))
+    losses = -sum(psi[column] for psi, column in zip(scores, states.T, strict=True))
+    search.record(states, losses * len(scores), np.zeros(len(states)))
+    return search
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--searches", type=int, default=20)
+    parser.add_argument("--samples", type=int, default=100, help="networks the user has measured")
+    options = parser.parse_args()
+    samples = measured_networks()
+    device = Device(samples)
+    known = samples[: options.samples]
+    table = fit_validated(known, SPACE, np.random.default_rng(0), *WEIGHTS)
+    fastest, slowest = table.predict(SPACE.smallest), table.predict(SPACE.largest)
+    rounds, unused, predicted_met = Counter(), [], 0
+    shares = np.linspace(0.2, 0.8, options.searches).tolist()
+    for seed, share in enumerate(tqdm(shares, "searches")):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "samples.jsonl")
+            write_lines(path, [[list(c), ms] for c, ms in known])
+            write_metadata(path, {"search_space": SPACE.as_dict()})
+            limit = LatencyLimit(table, fastest + share * (slowest - fastest))
+            search = search_on_random_scores(limit, np.random.default_rng(seed))
+            plain = SPACE.configuration(search.best().states)
+            predicted_met += device.latency_ms(plain) <= limit.target_ms
+            asked = SimpleNamespace(expname=folder, seed=seed, samples=str(path))
+            try:
+                verified = verify(asked, search, [limit], device.measure)
+            except UserError as error:
+                tqdm.write(str(error))
+                rounds["none"] += 1
+                continue
+            rounds[verified.rounds] += 1
+            unused.append(1 - verified.measured_ms / limit.target_ms)
+    print(
+        f"table of {options.samples} samples; {options.searches} targets, at most {ROUNDS} rounds"
+    )
+    print(f"  answers that meet the target without verification: {predicted_met}")
+    for number, count in sorted(rounds.items(), key=str):
+        print(f"  verified in {number} round(s): {count}")
+    low, median, high = np.percentile(np.multiply(unused, 100), (25, 50, 75))
+    print(f"  latency left unused: {median:.2g} % ({low:.2g} to {high:.2g})")
+
+
+if __name__ == "__main__":
+    main()
