@@ -1,0 +1,90 @@
+"""Event files are read back by tensorboardX's own messages and checksums."""
+
+import resource
+import struct
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.record_writer import masked_crc32c
+
+from utils.tensorboard import ScalarLog
+
+
+def events(folder):
+    """Return the events of the one file of a folder, its checksums checked."""
+    (path,) = folder.iterdir()
+    assert path.name.startswith("events.out.tfevents.")  # what TensorBoard looks for
+    content, start, found = path.read_bytes(), 0, []
+    while start < len(content):
+        header = content[start : start + 8]
+        (length,) = struct.unpack("<Q", header)
+        assert content[start + 8 : start + 12] == struct.pack("<I", masked_crc32c(header))
+        start += 12
+        event = content[start : start + length]
+        start += length
+        assert content[start : start + 4] == struct.pack("<I", masked_crc32c(event))
+        start += 4
+        found.append(Event.FromString(event))
+    return found
+
+
+def test_scalars_are_read_back(tmp_path):
+    """Oracle: tensorboardX; names beyond ASCII, large steps, long names, numbers of any kind."""
+    points = [
+        (1, {"loss/train": 2.5, "accuracy": np.float64(0.1)}),
+        (2, {"loss/train": -1e-30, "accuracy": float("nan"), "τ": 7}),
+        (300_000_000, {"n" * 200: np.float32(1e38)}),
+    ]
+    before = time.time()
+    with ScalarLog(tmp_path) as log:
+        for epoch, values in points:
+            log.scalars(epoch, values)
+    version, start, *rest = events(tmp_path)
+    assert version.file_version == "brain.Event:2"
+    assert (start.step, start.session_log.status) == (1, SessionLog.START)
+    for event, (epoch, values) in zip(rest, points, strict=True):
+        assert event.step == epoch
+        assert before <= event.wall_time <= time.time()
+        read = {value.tag: value.simple_value for value in event.summary.value}
+        assert read.keys() == values.keys()
+        for name, value in values.items():
+            assert np.array_equal(np.float32(read[name]), np.float32(value), equal_nan=True)
+
+
+def test_a_resumed_run_takes_back_later_epochs(tmp_path):
+    """Oracle: tensorboardX: a start at a step tells TensorBoard to forget that step and later."""
+    with ScalarLog(tmp_path / "deep" / "folder", done=5):
+        pass
+    _, start = events(tmp_path / "deep" / "folder")
+    assert (start.step, start.session_log.status) == (6, SessionLog.START)
+
+
+def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
+    """Oracle: the empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    with ScalarLog(None) as log:
+        log.scalars(1, {"loss": 1.0})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_named(tmp_path):
+    """Oracle: the path is in the error; a limit on the size of files stands for the full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with ScalarLog(tmp_path) as log:
+        (path,) = tmp_path.iterdir()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, hard))
+        try:
+            with pytest.raises(OSError, match=path.name):
+                log.scalars(1, {"loss": 1.0})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_no_framework_is_loaded():
+    """Oracle: the modules of a process that imports the module."""
+    code = "import sys, utils.tensorboard; assert not {'torch', 'mxnet'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,94 @@
+"""Pictures of a training: panels of curves over the epochs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from utils.plotting.figures import new_figure, save_figure
+
+PASSES = {  # of the sandwich rule, as results.jsonl of train_nas.py calls them
+    "full": "full width",
+    "random": "random widths",
+    "soft_smallest": "smallest widths, soft labels",
+    "soft_random": "random widths, soft labels",
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves that share an axis; they may have gaps, where a value is None."""
+
+    label: str  # of the axis, with its unit
+    curves: dict[str, list[float]]  # name -> one value per epoch
+    aims: tuple[str, ...] = ()  # names of curves that are drawn as something to be reached
+
+
+def plot_search_training(lines, path):
+    """Draw losses, accuracies and latencies of train_nas.py's results.jsonl; writes a PNG."""
+    names = [name for name in PASSES if name in lines[0]["losses"]]
+    panels = [
+        Panel(
+            "cross entropy (training)",
+            {PASSES[name]: [line["losses"][name] for line in lines] for name in names},
+        ),
+        Panel(
+            "accuracy (validation, %)",
+            {
+                "full width": [100 * line["accuracy_full"] for line in lines],
+                "best configuration": [100 * line["accuracy"] for line in lines],
+            },
+        ),
+        Panel(
+            "latency (ms per image)",
+            {
+                "best configuration, predicted": [line["latency_ms"] for line in lines],
+                "target": [line["target_ms"] for line in lines],
+            },
+            aims=("target",),
+        ),
+    ]
+    plot_curves([line["epoch"] for line in lines], panels, path)
+
+
+def plot_final_training(lines, path):
+    """Draw losses, accuracies and learning rate of train_final.py's results.jsonl; writes a PNG."""
+    panels = [
+        Panel(
+            "loss",
+            {
+                "training, with its targets": [line["train_loss"] for line in lines],
+                "validation, cross entropy": [line["val_loss"] for line in lines],
+            },
+        ),
+        Panel(
+            "accuracy (validation, %)",
+            {
+                "top-1": [100 * line["val_top1"] for line in lines],
+                "top-5": [100 * line["val_top5"] for line in lines],
+            },
+        ),
+        Panel(
+            "learning rate", {"at the end of the epoch": [line["learning_rate"] for line in lines]}
+        ),
+    ]
+    plot_curves([line["epoch"] for line in lines], panels, path)
+
+
+def plot_curves(epochs, panels, path):
+    """Draw panels side by side, each with a legend above it; writes a PNG."""
+    figure = new_figure(4.6 * len(panels), 4)
+    marker = "o" if len(epochs) <= 25 else ""  # a single epoch would be invisible without
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for name, values in panel.curves.items():
+            style = {"color": "black", "linestyle": "--"} if name in panel.aims else {}
+            if name not in panel.aims or len(epochs) == 1:
+                style["marker"] = marker
+            axes.plot(epochs, np.array(values, dtype=float), label=name, markersize=4, **style)
+        axes.set_xlabel("epochs trained")
+        axes.set_ylabel(panel.label)
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+        axes.grid(color="0.92")
+        # Above the axes, where no curve can be behind it.
+        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), fontsize=9)
+    save_figure(figure, path)
