@@ -10,7 +10,7 @@ Latencies are milliseconds per image. In the folder --expname it writes
     results.jsonl         per epoch the best configuration, its predicted latency and the losses
     aows.jsonl            with --AOWS: temperature, multipliers, decision and probabilities
     baselines.jsonl       what simpler searches answer from the same statistics
-    widths.png, probabilities.png, and what --pareto, --score-check and --verify write
+    curves.png, widths.png, probabilities.png, and what --pareto, --score-check and --verify write
 Source: Berman et al., AOWS, CVPR 2020.
 """
 
@@ -32,16 +32,18 @@ from utils.latency_limits import open_limits
 from utils.nas_options import parse_options
 from utils.records import Appender
 from utils.search_reports import (
+    DECISIONS,
+    RESULTS,
     answer_as_text,
     answer_line,
     answers_of,
     compare_baselines,
+    curves_of,
     draw_pictures,
     write_front,
 )
 from utils.supernet_checkpoints import Position, forget_later_lines
-
-RESULTS, DECISIONS = "results.jsonl", "aows.jsonl"
+from utils.tensorboard import ScalarLog
 
 
 def search_space_of(options, table):
@@ -147,8 +149,11 @@ def train_epoch(options, net, search, train, start, log):
     return means, images / (time.perf_counter() - begun)
 
 
-def train_epochs(options, net, search, limits, data, start):
-    """Train the epochs that are not done yet, with a checkpoint and a result after each."""
+def train_epochs(options, net, search, limits, data, start, curves):
+    """Train the epochs that are not done yet, with a checkpoint and a result after each.
+
+    curves: the ScalarLog of --tensorboard
+    """
     train, val = data
     for epoch in range(start.epoch, options.epochs):
         decisions = Path(options.expname, DECISIONS)
@@ -161,6 +166,7 @@ def train_epochs(options, net, search, limits, data, start):
         line |= dict(zip(("accuracy_full", "accuracy"), accuracies, strict=True))
         with Appender(Path(options.expname, RESULTS)) as results:
             results.append([line])
+        curves.scalars(epoch + 1, curves_of(line))
         supernet_checkpoints.save(options, net, search, Position(epoch + 1))
         losses = ", ".join(f"{name} {loss:.3f}" for name, loss in means.items())
         tqdm.write(
@@ -182,7 +188,8 @@ def train_and_check(options, search, limits, start, load_network):
         results, decisions = (Path(options.expname, name) for name in (RESULTS, DECISIONS))
         forget_later_lines(results, lambda line: line["epoch"] <= start.epoch)
         forget_later_lines(decisions, lambda line: line["progress"] < now)
-        train_epochs(options, net, search, limits, data, start)
+        with ScalarLog(options.tensorboard, start.epoch) as curves:
+            train_epochs(options, net, search, limits, data, start, curves)
     if options.score_check:
         # Imported here: it takes a second, which no other run need wait for.
         from utils.score_check import check_score

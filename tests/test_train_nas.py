@@ -16,6 +16,7 @@ from models.mobilenet_v1 import count_macs
 from nas.aows import SAMPLINGS
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
+from tests.utils.event_files import scalars
 from utils import checkpoints, write_records
 
 ROOT = Path(__file__).parent.parent
@@ -71,7 +72,7 @@ def fails_with(capsys, arguments):
 @pytest.fixture(scope="module")
 def ows(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ows") / "ows"
-    train_nas.main(arguments(model, folder, epochs=3))
+    train_nas.main(arguments(model, folder, "--tensorboard", str(folder / "tb"), epochs=3))
     return folder
 
 
@@ -88,6 +89,18 @@ def test_ows_writes_a_result_per_epoch_a_picture_and_the_newest_two_checkpoints(
         "checkpoint-0003.npz",
     ]
     assert Image.open(ows / "widths.png").size[0] > 500
+
+
+def test_curves_are_drawn_and_logged(ows):
+    """Oracle: results.jsonl; TensorBoard's file is read by tensorboardX."""
+    assert Image.open(ows / "curves.png").size[0] > 500
+    curves, lines = scalars(ows / "tb"), results(ows)[:3]
+    for name, of_line in {
+        "loss/full": lambda line: line["losses"]["full"],
+        "accuracy/best configuration": lambda line: line["accuracy"],
+        "latency in ms/target": lambda line: line["target_ms"],
+    }.items():
+        assert curves[name] == pytest.approx({line["epoch"]: of_line(line) for line in lines})
 
 
 def test_training_learns(model, tmp_path):

@@ -45,6 +45,7 @@ def _add_data_and_training(add):
     add("--seed", type=int, default=0, help="seed of weights, data order and widths")
     add("--print-freq", type=int, default=10, help="steps between two lines of aows.jsonl")
     add("--expname", required=True, help="folder that everything is written to")
+    add("--tensorboard", metavar="DIR", help="folder that TensorBoard's curves are written to")
     add("--resume", metavar="FILE", help="continue from this checkpoint")
     add("--resume-last", action="store_true", help="continue from the last checkpoint, if any")
     add("--checkpoint-steps", type=int, metavar="N", default=0,

@@ -11,7 +11,7 @@ from nas.pareto import front
 from utils.records import read_lines, write_lines
 
 RANDOM_ANSWERS = 100
-DECISIONS = "aows.jsonl"
+RESULTS, DECISIONS = "results.jsonl", "aows.jsonl"
 
 
 def answer_line(search, limits, result, epoch):
@@ -43,6 +43,18 @@ def answer_line(search, limits, result, epoch):
             }
             for constraint, gamma in zip(constraints, result.gammas, strict=True)
         ],
+    }
+
+
+def curves_of(line):
+    """Return {name: number}, what TensorBoard shows of an epoch's line of results.jsonl."""
+    return {
+        **{f"loss/{name}": loss for name, loss in line["losses"].items()},
+        "accuracy/full width": line["accuracy_full"],
+        "accuracy/best configuration": line["accuracy"],
+        "latency in ms/predicted": line["latency_ms"],
+        "latency in ms/target": line["target_ms"],
+        "images per s": line["images_per_s"],
     }
 
 
@@ -169,8 +181,9 @@ def write_front(options, search, answers):
 
 
 def draw_pictures(options, space, answers):
-    """Draw the widths of the answers and, for AOWS, the probabilities over training."""
+    """Draw the training, the widths of the answers and, for AOWS, the probabilities over it."""
     from utils.plotting.search import plot_probabilities, plot_widths
+    from utils.plotting.training import plot_search_training
 
     folder = Path(options.expname)
     named = {
@@ -179,6 +192,10 @@ def draw_pictures(options, space, answers):
         if answer and not isinstance(answer, list)
     }
     plot_widths(named, space, folder / "widths.png")
+    # Answers for other targets, after the training, have no losses.
+    trained = [line for _, line in read_lines(folder / RESULTS) if "losses" in line]
+    if trained:
+        plot_search_training(trained, folder / "curves.png")
     decisions = folder / DECISIONS
     if options.AOWS and decisions.is_file() and decisions.stat().st_size:
         lines = [line for _, line in read_lines(decisions)]

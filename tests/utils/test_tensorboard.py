@@ -1,35 +1,16 @@
 """Event files are read back by tensorboardX's own messages and checksums."""
 
 import resource
-import struct
 import subprocess
 import sys
 import time
 
 import numpy as np
 import pytest
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.record_writer import masked_crc32c
+from tensorboardX.proto.event_pb2 import SessionLog
 
+from tests.utils.event_files import events
 from utils.tensorboard import ScalarLog
-
-
-def events(folder):
-    """Return the events of the one file of a folder, its checksums checked."""
-    (path,) = folder.iterdir()
-    assert path.name.startswith("events.out.tfevents.")  # what TensorBoard looks for
-    content, start, found = path.read_bytes(), 0, []
-    while start < len(content):
-        header = content[start : start + 8]
-        (length,) = struct.unpack("<Q", header)
-        assert content[start + 8 : start + 12] == struct.pack("<I", masked_crc32c(header))
-        start += 12
-        event = content[start : start + length]
-        start += length
-        assert content[start : start + 4] == struct.pack("<I", masked_crc32c(event))
-        start += 4
-        found.append(Event.FromString(event))
-    return found
 
 
 def test_scalars_are_read_back(tmp_path):

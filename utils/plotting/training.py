@@ -7,6 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from utils.plotting.figures import new_figure, save_figure
 
+LOG_SPAN = 30  # greatest value / least value from which on an axis may be logarithmic
 PASSES = {  # of the sandwich rule, as results.jsonl of train_nas.py calls them
     "full": "full width",
     "random": "random widths",
@@ -17,11 +18,12 @@ PASSES = {  # of the sandwich rule, as results.jsonl of train_nas.py calls them
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves that share an axis; they may have gaps, where a value is None."""
+    """Curves that share an axis."""
 
     label: str  # of the axis, with its unit
     curves: dict[str, list[float]]  # name -> one value per epoch
     aims: tuple[str, ...] = ()  # names of curves that are drawn as something to be reached
+    may_be_log: bool = False  # whether the axis is logarithmic if a few values would hide the rest
 
 
 def plot_search_training(lines, path):
@@ -31,6 +33,7 @@ def plot_search_training(lines, path):
         Panel(
             "cross entropy (training)",
             {PASSES[name]: [line["losses"][name] for line in lines] for name in names},
+            may_be_log=True,
         ),
         Panel(
             "accuracy (validation, %)",
@@ -60,6 +63,7 @@ def plot_final_training(lines, path):
                 "training, with its targets": [line["train_loss"] for line in lines],
                 "validation, cross entropy": [line["val_loss"] for line in lines],
             },
+            may_be_log=True,
         ),
         Panel(
             "accuracy (validation, %)",
@@ -81,13 +85,17 @@ def plot_curves(epochs, panels, path):
     marker = "o" if len(epochs) <= 25 else ""  # a single epoch would be invisible without
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for name, values in panel.curves.items():
-            style = {"color": "black", "linestyle": "--"} if name in panel.aims else {}
-            if name not in panel.aims or len(epochs) == 1:
-                style["marker"] = marker
-            axes.plot(epochs, np.array(values, dtype=float), label=name, markersize=4, **style)
+            aim = {"color": "black", "linestyle": "--", "zorder": 1} if name in panel.aims else {}
+            axes.plot(epochs, values, label=name, marker=marker, markersize=4, **aim)
+        values = np.concatenate(list(panel.curves.values()))
+        if panel.may_be_log and 0 < LOG_SPAN * values.min() < values.max():
+            axes.set_yscale("log")
+        if len(epochs) == 1:
+            axes.set_xticks(epochs)
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         axes.set_xlabel("epochs trained")
         axes.set_ylabel(panel.label)
-        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         axes.grid(color="0.92")
         # Above the axes, where no curve can be behind it.
         axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), fontsize=9)
