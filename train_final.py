@@ -6,8 +6,8 @@
         --rec-val val.rec --rec-val-idx val.idx --num-gpus 4 --dtype float16 … --configuration …
 
 Writes into --save-dir: results.jsonl, one line per epoch; mobilenet-0010.params and .states after
-10 epochs, every --save-frequency epochs and at the end; mobilenet-best.params and .states. A run
-goes on exactly where the files of epoch N were written with
+10 epochs, every --save-frequency epochs and at the end; mobilenet-best.params and .states; in the
+end curves.png. A run goes on exactly where the files of epoch N were written with
     --resume-epoch N --resume-params mobilenet-N.params --resume-states mobilenet-N.states
 Options, defaults and recipe are those of gluon-cv's ImageNet script; what differs is marked.
 """
@@ -25,7 +25,7 @@ from utils.data import DatasetBatches, open_dataset
 from utils.errors import UserError, exits_with_one_line
 from utils.final_options import parse_options
 from utils.final_recipe import mixup_share
-from utils.final_results import Result, forget_epochs_after
+from utils.final_results import Result, curves_of, draw_curves, forget_epochs_after
 from utils.image_dataset import Recipe
 from utils.log import Log
 from utils.mxnet_checkpoints import (
@@ -40,6 +40,7 @@ from utils.mxnet_recipe import make_objective, make_trainer
 from utils.mxnet_runtime import check_dtype, contexts, mx
 from utils.record_images import open_records
 from utils.records import Appender
+from utils.tensorboard import ScalarLog
 
 JITTER, LIGHTING = 0.4, 0.1  # of the colours of training images, as in gluon-cv
 MIXUP_STREAM = 1  # sets the mixtures' random numbers apart from those of the order of the images
@@ -62,7 +63,11 @@ def main(arguments=None):
 
     options.save_dir.mkdir(parents=True, exist_ok=True)
     results_path = options.save_dir / "results.jsonl"
-    with Log(options.logging_file) as log, Appender(results_path) as results:
+    with (
+        Log(options.logging_file) as log,
+        Appender(results_path) as results,
+        ScalarLog(options.tensorboard, done) as curves,
+    ):
         forget_epochs_after(done, results_path)
         log.note(str(vars(options)))
         for epoch in range(done, options.num_epochs):
@@ -85,9 +90,11 @@ def main(arguments=None):
             is_best = top1 >= best
             best = max(best, top1)
             results.append([asdict(result)])
+            curves.scalars(result.epoch, curves_of(result))
             save(net, trainer, options, result.epoch, best, is_best)
             log.show(str(result))
         log.show(f"best validation top-1 {best:.4f}")
+    draw_curves(options.save_dir)
 
 
 def open_data(options, devices):

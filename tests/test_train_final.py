@@ -4,11 +4,13 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.special import logsumexp
 
 import train_final
 from models.mxnet_mobilenet_v1 import MobileNetV1
 from tests.final_runs import SMALL, train
+from tests.utils.event_files import scalars
 from utils import checkpoints
 from utils.data import open_dataset
 from utils.mxnet_runtime import mx
@@ -46,7 +48,7 @@ def test_the_reference_recipe_runs_on_record_files(records, tmp_path, capsys):
     assert results[2]["learning_rate"] == pytest.approx(0, abs=1e-6)
     names = {path.name for path in tmp_path.iterdir()}
     kinds = {f"mobilenet-{which}.{k}" for which in ("0003", "best") for k in ("params", "states")}
-    assert names == kinds | {"results.jsonl", "log"}
+    assert names == kinds | {"results.jsonl", "log", "curves.png"}
     output = capsys.readouterr()
     assert len(re.findall(r"^epoch \d  loss .* top-1 .* images/s", output.out, re.M)) == 3
     assert (tmp_path / "log").read_text().count(" images/s") == 3
@@ -69,7 +71,16 @@ def learned(folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("learned")
     options = "--lr 0.02 --lr-mode cosine --num-epochs 12 --batch-size 16 -j 1 --log-interval 2"
     options += f" --save-frequency 5 --configuration 0.5xMOBILENET --data-dir {folder}"
-    return train(f"{SMALL} {options}", out), out
+    return train(f"{SMALL} {options} --tensorboard {out}/tb", out), out
+
+
+def test_curves_are_drawn_and_logged(learned):
+    """Oracle: results.jsonl; TensorBoard's file is read by tensorboardX."""
+    results, out = learned
+    assert Image.open(out / "curves.png").size[0] > 500
+    curves = scalars(out / "tb")
+    for name, key in (("loss/training", "train_loss"), ("accuracy/top-1", "val_top1")):
+        assert curves[name] == pytest.approx({r["epoch"]: r[key] for r in results})
 
 
 def test_an_image_folder_is_learned(learned):

@@ -160,6 +160,7 @@ def _add_files(group):
     add(
         "--logging-file", type=Path, default=Path("train_imagenet.log"), help="(train_imagenet.log)"
     )
+    add("--tensorboard", metavar="DIR", help="folder that TensorBoard's curves are written to")
     add("--log-interval", type=_natural, default=50, help="batches between log lines (50)")
     add("--resume-epoch", type=_natural, default=0, help="epochs that are done (0)")
     add("--resume-params", default="", help="parameters to start from")

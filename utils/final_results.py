@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 
 from utils.errors import UserError
+from utils.records import read_lines
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,27 @@ class Result:
             f"top-5 {self.val_top5:.4f}  lr {self.learning_rate:.5f}  "
             f"{self.images_per_s:.0f} images/s  {self.epoch_s:.1f} s"
         )
+
+
+def curves_of(result):
+    """Return {name: number}, what TensorBoard shows of a Result."""
+    return {
+        "loss/training": result.train_loss,
+        "loss/validation": result.val_loss,
+        "accuracy/top-1": result.val_top1,
+        "accuracy/top-5": result.val_top5,
+        "learning rate": result.learning_rate,
+        "images per s": result.images_per_s,
+    }
+
+
+def draw_curves(folder):
+    """Draw curves.png of the results.jsonl in a folder, unless no epoch has been trained."""
+    from utils.plotting.training import plot_final_training
+
+    results = folder / "results.jsonl"
+    if results.stat().st_size:
+        plot_final_training([line for _, line in read_lines(results)], folder / "curves.png")
 
 
 def forget_epochs_after(done, path):

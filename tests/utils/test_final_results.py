@@ -1,12 +1,13 @@
-"""results.jsonl: lines of an earlier run are cut where a resumed run begins."""
+"""results.jsonl: lines of an earlier run are cut where a resumed run begins; its curves."""
 
 import json
 from dataclasses import asdict
 
 import pytest
+from PIL import Image
 
 from utils.errors import UserError
-from utils.final_results import Result, forget_epochs_after
+from utils.final_results import Result, draw_curves, forget_epochs_after
 
 
 def line(epoch):
@@ -32,3 +33,13 @@ def test_a_foreign_file_is_not_touched(tmp_path, foreign):
     with pytest.raises(UserError, match=r"results\.jsonl, line 2"):
         forget_epochs_after(5, path)
     assert path.read_text() == line(1) + foreign
+
+
+def test_curves_are_drawn_from_the_file(tmp_path):
+    """Oracle: a picture as wide as its panels; without an epoch there is none, and no error."""
+    (tmp_path / "results.jsonl").write_text("")
+    draw_curves(tmp_path)
+    assert not (tmp_path / "curves.png").exists()
+    (tmp_path / "results.jsonl").write_text(line(1) + line(2))
+    draw_curves(tmp_path)
+    assert Image.open(tmp_path / "curves.png").size[0] > 1000
