@@ -26,7 +26,7 @@ def good_images(batches, keys, dataset, fill, to_numpy):
               batch stays full; else its row is left out, and a batch without good images, too
     to_numpy: turns a framework's labels into an array
     Warns of each image once and, when the batches end, of their number.
-    Raises UserError for a batch that cannot be filled and if there is no good image at all.
+    Raises UserError for a batch that cannot be filled and if no image at all is good.
     """
     broken, good = 0, 0
     try:
@@ -50,7 +50,7 @@ def good_images(batches, keys, dataset, fill, to_numpy):
     finally:
         if broken:
             warn(f"broken images skipped: {broken} of {broken + good}")
-    if not good:
+    if broken and not good:
         raise UserError(f"none of {broken} images can be read")
 
 

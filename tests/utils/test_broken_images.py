@@ -80,3 +80,9 @@ def test_without_good_images_there_is_an_error(read, workers, tmp_path):
     with pytest.raises(UserError, match="none of 40 images can be read"):
         read(PartlyBroken(set(range(40)), tmp_path), KEYS, workers, fill=False)
     assert not children()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_no_batches_are_no_error(read, workers, tmp_path):
+    """Oracle: by hand: a process may have no share of a small validation set."""
+    assert read(PartlyBroken({1}, tmp_path), [], workers, fill=False) == []
