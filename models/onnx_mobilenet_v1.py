@@ -11,11 +11,12 @@ from models.mobilenet_v1 import IMAGE_CHANNELS
 OPSET, IR_VERSION = 17, 8  # read by every onnxruntime and OpenVINO since 2022
 
 
-def serialize(weights, batch_size, input_size):
+def serialize(weights, batch_size, input_size, metadata=None):
     """Return the bytes of the float32 ONNX model of FoldedWeights.
 
     Input "images" of shape (batch_size, 3, input_size, input_size), output "logits" of shape
-    (batch_size, classes).
+    (batch_size, classes). A batch_size of None leaves it open.
+    metadata: {key: text} that the file carries
     """
     nodes, initializers = [], []
 
@@ -49,6 +50,7 @@ def serialize(weights, batch_size, input_size):
     value = add_node("GlobalAveragePool", [value], "pooled")
     value = add_node("Flatten", [value], "features")
     add_node("Gemm", [value, *arrays], "logits", transB=1)
+    batch_size = batch_size or "batch"  # a name is a size that is not known yet
     images = (batch_size, IMAGE_CHANNELS, input_size, input_size)
     graph = helper.make_graph(
         nodes,
@@ -59,6 +61,7 @@ def serialize(weights, batch_size, input_size):
     )
     opset = helper.make_opsetid("", OPSET)
     model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
+    helper.set_model_props(model, metadata or {})
     return model.SerializeToString()
 
 

@@ -13,3 +13,8 @@ def train(options, out):
     """Run the script, and return the lines of its results.jsonl."""
     main([*shlex.split(options), "--save-dir", str(out), "--logging-file", str(out / "log")])
     return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+
+
+def losses(results):
+    """Return what must be equal where a run is repeated."""
+    return [(r["epoch"], r["train_loss"], r["val_loss"], r["val_top1"]) for r in results]

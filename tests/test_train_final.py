@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from scipy.special import logsumexp
 
-import train_final
+from models import mxnet_final
 from models.mxnet_mobilenet_v1 import MobileNetV1
-from tests.final_runs import SMALL, train
+from tests.final_runs import SMALL, losses, train
 from tests.utils.event_files import scalars
 from utils import checkpoints
 from utils.data import open_dataset
@@ -24,14 +24,12 @@ REFERENCE_RECIPE = """
 """
 
 
+KINDS = ("params", "states", "onnx")
+
+
 def parameters(path):
     """Return {name: array} of a parameter file, read by MXNet itself."""
     return {name: array.asnumpy() for name, array in mx.nd.load(str(path)).items()}
-
-
-def losses(results):
-    """Return what must be equal where a run is repeated."""
-    return [(r["epoch"], r["train_loss"], r["val_loss"], r["val_top1"]) for r in results]
 
 
 # The three kinds of data
@@ -47,7 +45,7 @@ def test_the_reference_recipe_runs_on_record_files(records, tmp_path, capsys):
     assert results[0]["learning_rate"] == pytest.approx(0.4, rel=1e-6)
     assert results[2]["learning_rate"] == pytest.approx(0, abs=1e-6)
     names = {path.name for path in tmp_path.iterdir()}
-    kinds = {f"mobilenet-{which}.{k}" for which in ("0003", "best") for k in ("params", "states")}
+    kinds = {f"mobilenet-{which}.{k}" for which in ("0003", "best") for k in KINDS}
     assert names == kinds | {"results.jsonl", "log", "curves.png"}
     output = capsys.readouterr()
     assert len(re.findall(r"^epoch \d  loss .* top-1 .* images/s", output.out, re.M)) == 3
@@ -69,8 +67,8 @@ def test_digits_are_learned(tmp_path):
 def learned(folder, tmp_path_factory):
     """Return the results of a run on the image folder that is long enough, and its --save-dir."""
     out = tmp_path_factory.mktemp("learned")
-    options = "--lr 0.02 --lr-mode cosine --num-epochs 12 --batch-size 16 -j 1 --log-interval 2"
-    options += f" --save-frequency 5 --configuration 0.5xMOBILENET --data-dir {folder}"
+    options = "--lr 0.02 --lr-mode cosine --num-epochs 12 --batch-size 8 -j 1 --log-interval 2"
+    options += f" --save-frequency 5 --configuration 0.25xMOBILENET --data-dir {folder}"
     return train(f"{SMALL} {options} --tensorboard {out}/tb", out), out
 
 
@@ -90,7 +88,7 @@ def test_an_image_folder_is_learned(learned):
     assert max(r["val_top1"] for r in results) > 0.6
     saved = sorted(path.name for path in out.glob("mobilenet-*.params"))
     assert saved == [f"mobilenet-{n}.params" for n in ("0005", "0010", "0012", "best")]
-    assert (out / "log").read_text().count("batch 2/3") == 12
+    assert (out / "log").read_text().count("batch 2/6") == 12
 
 
 def test_the_best_files_are_those_of_the_best_epoch(learned):
@@ -162,7 +160,7 @@ def test_losses_depend_on_the_seed_and_not_on_the_workers(folder, tmp_path):
 
 def test_two_devices_share_the_batches(folder, tmp_path, monkeypatch):
     """Oracle: --batch-size is per device: 48 images are 3 batches of 2 × 7; 15 = 14 + 1 images."""
-    monkeypatch.setattr(train_final, "contexts", lambda count: [mx.cpu(0), mx.cpu(1)])
+    monkeypatch.setattr(mxnet_final, "contexts", lambda count: [mx.cpu(0), mx.cpu(1)])
     options = f"{SMALL} --data-dir {folder} --num-epochs 2 --log-interval 1 --batch-size 7"
     results = train(options, tmp_path)
     assert (tmp_path / "log").read_text().count("batch 3/3") == 2
@@ -175,7 +173,7 @@ def test_a_teacher_from_a_file_has_its_say(learned, folder, tmp_path):
     """Oracle: with --hard-weight 1 only the labels count: the losses are the plain run's."""
     options = f"{SMALL} --data-dir {folder} --num-epochs 1"
     teacher = f"--teacher {learned[1]}/mobilenet-best.params "
-    teacher += "--teacher-configuration 0.5xMOBILENET --temperature 2"
+    teacher += "--teacher-configuration 0.25xMOBILENET --temperature 2"
     plain = train(options, tmp_path / "plain")
     labels = train(f"{options} {teacher} --hard-weight 1", tmp_path / "labels")
     both = train(f"{options} {teacher} --hard-weight 0.5", tmp_path / "both")

@@ -28,6 +28,8 @@ def parse_options(description, arguments=None):
         raise UserError(f"--resume-epoch {options.resume_epoch} needs --resume-params")
     if options.resume_states and not options.resume_params:
         raise UserError("--resume-states needs --resume-params")
+    if options.resume_last and options.resume_params:
+        raise UserError("--resume-last finds its files itself: leave out --resume-params")
     return options
 
 
@@ -86,18 +88,33 @@ def _add_network(group):
         required=True,
         help='widths: "(16, 32, …)", "16,32,…", MOBILENET or 0.5xMOBILENET',
     )
+    add("--framework", choices=("mxnet", "pytorch"), default="mxnet", help="(mxnet)")
     add(
         "--mode",
         choices=("symbolic", "imperative", "hybrid"),
         default="imperative",
-        help="hybrid compiles the network; symbolic is imperative, as in gluon-cv (imperative)",
+        help="mxnet: hybrid compiles the network; symbolic is imperative, as in gluon-cv "
+        "(imperative); pytorch: without effect",
     )
-    add("--num-gpus", type=_natural, default=0, help="0: train on the CPU (0)")
+    add("--compile", action="store_true", help="pytorch: compile the network by torch.compile")
+    add(
+        "--num-gpus",
+        type=_natural,
+        default=0,
+        help="0: train on the CPU; pytorch: 0 or 1, of each process (0)",
+    )
     add(
         "--dtype",
-        choices=("float32", "float16"),
+        choices=("float32", "float16", "bfloat16"),
         default="float32",
-        help="float16 needs a GPU (float32)",
+        help="float16 needs a GPU; bfloat16: pytorch only (float32)",
+    )
+    add(
+        "--kv-store",
+        choices=("device", "local", "dist_sync", "dist_device_sync"),
+        default="device",
+        help="mxnet: what adds up the gradients of devices, or, with dist, of machines (device); "
+        "pytorch: without effect, start it by torchrun",
     )
 
 
@@ -124,8 +141,8 @@ def _add_targets(group):
     add("--label-smoothing", action="store_true", help="of 0.1, spread over all classes")
     add(
         "--teacher",
-        help="network to distil: a .params file written by this script, or the name "
-        "of a gluon-cv network, which is downloaded",
+        help="network to distil: a .params file written by this script with the same --framework, "
+        "or, mxnet only, the name of a gluon-cv network, which is downloaded",
     )
     add(
         "--teacher-configuration",
@@ -165,6 +182,17 @@ def _add_files(group):
     add("--resume-epoch", type=_natural, default=0, help="epochs that are done (0)")
     add("--resume-params", default="", help="parameters to start from")
     add("--resume-states", default="", help="states of the optimiser to start from")
+    add(
+        "--resume-last",
+        action="store_true",
+        help="go on from the newest epoch in --save-dir; from the start if there is none",
+    )
+    add(
+        "--keep",
+        type=_positive,
+        metavar="N",
+        help="keep the files of the newest N saved epochs and of the best (all)",
+    )
 
 
 def _configuration(text):

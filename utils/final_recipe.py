@@ -71,4 +71,4 @@ def mixup_share(options, epoch, rng):
     """Return a batch's share of each image in its mixture, 1 where nothing is mixed."""
     if not options.mixup or epoch >= options.num_epochs - options.mixup_off_epoch:
         return 1.0
-    return rng.beta(options.mixup_alpha, options.mixup_alpha)
+    return float(rng.beta(options.mixup_alpha, options.mixup_alpha))

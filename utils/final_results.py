@@ -1,11 +1,17 @@
-"""results.jsonl of train_final.py: one line per epoch."""
+"""results.jsonl of train_final.py, one line per epoch, its log and its curves."""
 
+import contextlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from utils.errors import UserError
-from utils.records import read_lines
+from utils.log import Log
+from utils.records import Appender, read_lines
+from utils.tensorboard import ScalarLog
+
+NAME = "results.jsonl"
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ def draw_curves(folder):
     """Draw curves.png of the results.jsonl in a folder, unless no epoch has been trained."""
     from utils.plotting.training import plot_final_training
 
-    results = folder / "results.jsonl"
+    results = folder / NAME
     if results.stat().st_size:
         plot_final_training([line for _, line in read_lines(results)], folder / "curves.png")
 
@@ -70,3 +76,55 @@ def forget_epochs_after(done, path):
                 break
             kept += len(line)
     os.truncate(path, kept)
+
+
+def last_epoch(folder):
+    """Return the epoch of the last whole line of a folder's results.jsonl, 0 if there is none."""
+    path = Path(folder) / NAME
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    for line in reversed(lines):
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            return int(json.loads(line)["epoch"])
+    return 0
+
+
+class Record:
+    """What a run writes about its epochs: results.jsonl, a log, and curves for TensorBoard.
+
+    A context manager. Where processes train together, only one of them `writes`.
+    """
+
+    def __init__(self, options, done, writes):
+        self._files = contextlib.ExitStack()
+        self._writes = writes
+        if not writes:
+            return
+        path = options.save_dir / NAME
+        with contextlib.ExitStack() as opened:
+            self._log = opened.enter_context(Log(options.logging_file))
+            self._results = opened.enter_context(Appender(path))
+            self._curves = opened.enter_context(ScalarLog(options.tensorboard, done))
+            forget_epochs_after(done, path)
+            self._files = opened.pop_all()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._files.close()
+
+    def note(self, line):
+        """Write a line into the log."""
+        if self._writes:
+            self._log.note(line)
+
+    def show(self, line):
+        """Write a line into the log and on the screen."""
+        if self._writes:
+            self._log.show(line)
+
+    def append(self, result):
+        """Write the Result of an epoch."""
+        if self._writes:
+            self._results.append([asdict(result)])
+            self._curves.scalars(result.epoch, curves_of(result))

@@ -56,7 +56,7 @@ def load_optimiser(trainer, net, arrays, path):
     """Set a trainer's momenta and number of updates; UserError, naming path, if they do not fit."""
     if UPDATES not in arrays:
         raise UserError(f"{path} holds no optimiser state")
-    _start_kvstore(trainer)
+    start_kvstore(trainer)
     momenta, weights32 = _with_prefix(arrays, MOMENTUM), _with_prefix(arrays, WEIGHT32)
     parameters = _parameters(net)
     for name in momenta.keys() | weights32.keys():
@@ -80,6 +80,17 @@ def load_optimiser(trainer, net, arrays, path):
             updater.states[index] = momentum if weight32 is None else (momentum, weight32)
             updater.states_synced[index] = True
     set_updates(trainer, int(arrays[UPDATES]))
+
+
+def start_kvstore(trainer):
+    """Give all devices and processes the first one's parameters, as a trainer's first step would.
+
+    That step would do it after its forward pass, and give all the first one's running statistics.
+    """
+    if not trainer._kv_initialized:
+        trainer._init_kvstore()
+    if trainer._params_to_init:
+        trainer._init_params()
 
 
 def set_updates(trainer, updates):
@@ -117,7 +128,8 @@ def load_parameters(net, path, contexts):
     if not Path(path).is_file():
         raise UserError(f"{path} does not exist: expected parameters of a network")
     try:
-        net.load_parameters(str(path), ctx=contexts)
+        # A file of a float16 network may be loaded into a float32 one.
+        net.load_parameters(str(path), ctx=contexts, cast_dtype=True)
         mx.nd.waitall()
     except (mx.base.MXNetError, AssertionError, ValueError, KeyError) as error:
         raise UserError(f"{path} does not fit the network ({_reason(error)})") from None
@@ -143,15 +155,6 @@ def _holds(path, net):
 
 def _parameters(net):
     return net._collect_params_with_prefix()  # names by structure, the same in every process
-
-
-def _start_kvstore(trainer):
-    # Otherwise the first step does it, after the forward pass, and gives the running statistics
-    # of the first device to all of them.
-    if not trainer._kv_initialized:
-        trainer._init_kvstore()
-    if trainer._params_to_init:
-        trainer._init_params()
 
 
 def _updaters(trainer):

@@ -4,31 +4,17 @@ import numpy as np
 import torch
 
 from models.mobilenet_v1 import scaled_widths
-from models.mxnet_mobilenet_v1 import MobileNetV1 as GluonNet
 from models.mxnet_mobilenet_v1 import folded_weights as gluon_weights
-from models.torch_mobilenet_v1 import MobileNetV1 as TorchNet
 from models.torch_mobilenet_v1 import folded_weights as torch_weights
-from tests.models.mxnet_nets import images, in_training, randomized
+from tests.models.copied_nets import copied_nets
+from tests.models.mxnet_nets import images, in_training
 
 CONFIGURATION = scaled_widths(0.4)
 
 
-def copied_nets(**options):
-    """Return a Gluon net and a PyTorch net with its parameters and statistics, paired in order."""
-    gluon, net = (
-        randomized(GluonNet(CONFIGURATION, 10, **options)),
-        TorchNet(CONFIGURATION, classes=10),
-    )
-    arrays = [parameter.data().asnumpy() for parameter in gluon.collect_params().values()]
-    names = [name for name in net.state_dict() if not name.endswith("num_batches_tracked")]
-    state = {name: torch.tensor(a) for name, a in zip(names, arrays, strict=True)}
-    net.load_state_dict(state, strict=False)
-    return gluon, net
-
-
 def test_folded_weights_agree():
     """Oracle: PyTorch's own fusion of the same parameters."""
-    gluon, net = copied_nets()
+    gluon, net = copied_nets(CONFIGURATION)
     ours, wanted = gluon_weights(gluon), torch_weights(net.eval())
     for one, other in zip(ours.convolutions, wanted.convolutions, strict=True):
         assert (one.stride, one.groups) == (other.stride, other.groups)
@@ -39,7 +25,7 @@ def test_folded_weights_agree():
 
 
 def test_outputs_agree_in_inference():
-    gluon, net = copied_nets()
+    gluon, net = copied_nets(CONFIGURATION)
     batch = images(16, 64)
     with torch.no_grad():
         expected = net.eval()(torch.tensor(batch.asnumpy())).numpy()
@@ -48,7 +34,7 @@ def test_outputs_agree_in_inference():
 
 def test_outputs_agree_in_training():
     """In double precision: batch statistics amplify what kernels round differently."""
-    gluon, net = copied_nets(fused=False)
+    gluon, net = copied_nets(CONFIGURATION, fused=False)
     gluon.cast("float64")
     batch = images(16, 64).astype("float64")
     with torch.no_grad():

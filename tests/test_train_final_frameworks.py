@@ -1,0 +1,151 @@
+"""train_final.py in both frameworks: the same files, exact resumption after a kill, exports."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from tests.final_runs import SMALL, losses, train
+from utils import checkpoints
+from utils.data import open_dataset
+
+ROOT = Path(__file__).parent.parent
+FRAMEWORKS = {"mxnet": "MXNetFinalTraining", "pytorch": "TorchFinalTraining"}
+LEARNING = "--lr 0.02 --lr-mode cosine --num-epochs 12 --configuration 0.25xMOBILENET"
+
+
+@pytest.fixture(scope="module", params=FRAMEWORKS)
+def learned(request, folder, tmp_path_factory):
+    """Return the results of a run that is long enough, its --save-dir and its framework."""
+    out = tmp_path_factory.mktemp(request.param)
+    options = f"{SMALL} {LEARNING} --data-dir {folder} --framework {request.param}"
+    return train(f"{options} --save-frequency 2 --keep 2", out), out, request.param
+
+
+def test_both_learn_and_write_the_same_files(learned):
+    """Oracle: guessing one of three colours gives a loss of log 3; the names by hand."""
+    results, out, framework = learned
+    assert [r["epoch"] for r in results] == list(range(1, 13))
+    assert results[-1]["train_loss"] < 0.85 * np.log(3)
+    assert max(r["val_top1"] for r in results) > 0.6
+    pairs = [f"mobilenet-{n}.{k}" for n in ("0010", "0012", "best") for k in ("params", "states")]
+    exports = ["mobilenet-0012.onnx", "mobilenet-best.onnx"]
+    assert {path.name for path in out.iterdir()} == {
+        *pairs,
+        *exports,
+        "results.jsonl",
+        "log",
+        "curves.png",
+    }
+    _, values = checkpoints.load(out / "mobilenet-0012.states")
+    assert (values["framework"], values["epoch"]) == (framework, 12)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_the_exported_network_has_the_reported_accuracy(learned, folder, batch_size):
+    """Oracle: results.jsonl; images made from the files by the export's own metadata."""
+    results, out, framework = learned
+    path = out / "mobilenet-best.onnx"
+    onnx.checker.check_model(onnx.load(path), full_check=True)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    texts = session.get_modelmeta().custom_metadata_map
+    said = {key: json.loads(text) for key, text in texts.items()}
+    assert said["classes"] == ["blue", "green", "red"]
+    assert said["configuration"] == results[0]["configuration"]
+    assert (said["opset"], said["input_size"]) == (17, 32)
+    assert said["training"]["framework"] == framework
+    best = max(results, key=lambda r: (r["val_top1"], r["epoch"]))
+    assert said["training"]["epoch"] == best["epoch"]
+
+    recipe = said["preprocessing"]
+    _, val = open_dataset(folder, recipe["input_size"], 0, crop_ratio=recipe["crop_ratio"])
+    assert recipe == val.preprocessing
+    images = np.stack([val[(0, i)][0] for i in range(len(val))])
+    logits = [
+        session.run(None, {"images": images[start : start + batch_size]})[0]
+        for start in range(0, len(images), batch_size)
+    ]
+    right = np.concatenate(logits).argmax(axis=1) == val.labels
+    assert right.mean() == pytest.approx(best["val_top1"])
+
+
+def run(code):
+    """Run Python code in a process of its own, with one thread as here; return it, ended."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize(("framework", "name"), FRAMEWORKS.items())
+def test_a_run_killed_within_an_epoch_goes_on_exactly(framework, name, folder, tmp_path):
+    """Oracle: an uninterrupted run: the same losses and optimiser states, bit for bit."""
+    options = f"{SMALL} --data-dir {folder} --framework {framework} --num-epochs 3"
+    options += " --save-frequency 1 --mixup --lr-mode cosine --warmup-epochs 1 --resume-last"
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    ended = run(f"""
+import itertools, os, signal
+import train_final
+from models.{framework.replace("py", "")}_final import {name} as Training
+steps, train = itertools.count(1), Training.step
+def step(*arguments):
+    if next(steps) == 9:  # the third of the second epoch
+        os.kill(os.getpid(), signal.SIGKILL)
+    return train(*arguments)
+Training.step = step
+train_final.main({[*options.split(), "--save-dir", str(killed), "--logging-file", f"{killed}/log"]})
+""")
+    torch.set_num_threads(1)  # sums are rounded otherwise with another number of threads
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert json.loads((killed / "results.jsonl").read_text())["epoch"] == 1  # one line
+    results = [train(options, out) for out in (whole, killed)]
+    assert [r["epoch"] for r in results[1]] == [1, 2, 3]
+    assert losses(results[1]) == losses(results[0])
+    states = [checkpoints.load(out / "mobilenet-0003.states") for out in (whole, killed)]
+    assert states[0][1] == states[1][1]  # the digest of the parameters is among the values
+    assert states[0][0].keys() == states[1][0].keys()
+    for key, array in states[0][0].items():
+        np.testing.assert_array_equal(states[1][0][key], array)
+
+
+@pytest.mark.parametrize(("framework", "other"), [("mxnet", "torch"), ("pytorch", "mxnet")])
+def test_no_other_framework_is_imported(framework, other, folder, tmp_path):
+    """Oracle: sys.modules of a process that has trained and exported."""
+    options = f"{SMALL} --data-dir {folder} --num-epochs 1 --framework {framework}"
+    files = f"--save-dir {tmp_path} --logging-file {tmp_path}/log"
+    code = f"""
+import sys
+import train_final
+train_final.main({f"{options} {files}".split()!r})
+loaded = [name for name in sys.modules if name.split(".")[0] in ({other!r}, "gluoncv")]
+print("loaded:", loaded if {framework!r} == "pytorch" else [n for n in loaded if n == {other!r}])
+"""
+    ended = run(code)
+    assert ended.stdout.splitlines()[-1:] == ["loaded: []"], ended.stderr
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_resuming_a_finished_or_a_missing_run(framework, folder, tmp_path):
+    """Oracle: nothing is trained again; without files training starts from the beginning."""
+    options = f"{SMALL} --data-dir {folder} --framework {framework} --resume-last --num-epochs 1"
+    first = train(options, tmp_path)
+    params = (tmp_path / "mobilenet-0001.params").read_bytes()
+    (tmp_path / "mobilenet-0001.onnx").unlink()
+    assert train(options, tmp_path) == first
+    assert (tmp_path / "mobilenet-0001.params").read_bytes() == params
+    assert (tmp_path / "mobilenet-0001.onnx").exists()  # but it is exported
+    again = train(options.replace("--resume-last", ""), tmp_path)
+    assert losses(again) == losses(first)

@@ -1,0 +1,115 @@
+"""gluon-cv's ImageNet recipe in PyTorch: optimiser, targets and losses, as MXNet computes them."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from models.torch_mobilenet_v1 import MobileNetV1
+from utils.errors import UserError
+from utils.final_recipe import SMOOTHING
+from utils.torch_checkpoints import load_parameters
+
+
+class NesterovSGD(torch.optim.Optimizer):
+    """SGD with Nesterov momentum by the update of MXNet's `nag`, which PyTorch's SGD has not.
+
+        w += m² v - (1 + m) lr (g + wd w),  then  v = m v - lr (g + wd w)
+
+    The learning rate is part of the momentum, so that the two differ where it changes; and MXNet's
+    kernel writes w in place before it computes v, whose decay is that of the new w.
+    groups: {"params": […], "wd": …}; rates: the learning rate as a function of the update's number
+    """
+
+    def __init__(self, groups, rates, momentum):
+        super().__init__(groups, {"momentum": momentum})
+        self.rates = rates
+        self.updates = 0
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+
+    @property
+    def learning_rate(self):
+        """The learning rate of the last update."""
+        return self.rates(self.updates)
+
+    @torch.no_grad()
+    def step(self):
+        """Update the parameters by their gradients, all tensors of a group in one go."""
+        self.updates += 1
+        lr = self.learning_rate
+        for group in self.param_groups:
+            weights, m, wd = group["params"], group["momentum"], group["wd"]
+            gradients = [weight.grad for weight in weights]
+            momenta = [self.state[weight]["momentum"] for weight in weights]
+            decayed = torch._foreach_add(gradients, weights, alpha=wd)
+            torch._foreach_add_(weights, momenta, alpha=m * m)
+            torch._foreach_add_(weights, decayed, alpha=-(1 + m) * lr)
+            torch._foreach_mul_(momenta, m)
+            decayed = torch._foreach_add(gradients, weights, alpha=wd)
+            torch._foreach_add_(momenta, decayed, alpha=-lr)
+
+
+def make_optimiser(net, options, rates):
+    """Return the NesterovSGD of a network."""
+    spared = [p for p in net.parameters() if options.no_wd and p.ndim == 1]  # biases and BatchNorm
+    decayed = [p for p in net.parameters() if not (options.no_wd and p.ndim == 1)]
+    groups = [{"params": decayed, "wd": options.wd}]
+    if spared:
+        groups.append({"params": spared, "wd": 0.0})
+    return NesterovSGD(groups, rates, options.momentum)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The training loss: cross entropy with smoothed, mixed or a teacher's targets, as asked for.
+
+    objective(net, images, labels, share) -> losses (B,), where each image is `share` of itself and
+    1 - share of the image at the same place from the batch's end.
+    """
+
+    classes: int
+    smoothing: float
+    teacher: object  # a network, or None
+    temperature: float
+    hard_weight: float
+
+    def __call__(self, net, images, labels, share):
+        """Return the losses (B,) of images (B, 3, H, W) and labels (B,)."""
+        off = self.smoothing / self.classes
+        targets = F.one_hot(labels, self.classes) * (1 - self.smoothing) + off
+        if share < 1:
+            images, targets = (share * x + (1 - share) * x.flip(0) for x in (images, targets))
+        logits = net(images).float()
+        losses = F.cross_entropy(logits, targets, reduction="none")
+        if self.teacher is None:
+            return losses
+        with torch.no_grad():
+            taught = (self.teacher(images).float() / self.temperature).softmax(1)
+        soft = F.cross_entropy(logits / self.temperature, taught, reduction="none")
+        soft = self.temperature**2 * soft
+        return self.hard_weight * losses + (1 - self.hard_weight) * soft
+
+
+def make_objective(options, classes, device):
+    """Return the Objective that the options ask for."""
+    return Objective(
+        classes,
+        SMOOTHING if options.label_smoothing else 0.0,
+        load_teacher(options, classes, device) if options.teacher else None,
+        options.temperature,
+        options.hard_weight,
+    )
+
+
+def load_teacher(options, classes, device):
+    """Return the network to distil, from a .params file; UserError if it cannot be had."""
+    if not options.teacher.endswith(".params"):
+        raise UserError(
+            f"teacher {options.teacher} is no .params file: the names of gluon-cv's networks need "
+            "--framework mxnet"
+        )
+    teacher = MobileNetV1(options.teacher_configuration, classes).eval()
+    load_parameters(teacher, options.teacher)
+    return teacher.to(device, memory_format=torch.channels_last)

@@ -1,0 +1,62 @@
+"""PyTorch's device, precision and processes, as torchrun starts them."""
+
+import contextlib
+import datetime
+import os
+
+import torch
+import torch.distributed as dist
+
+from utils.errors import UserError
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+PATIENCE = datetime.timedelta(minutes=30)  # with other processes, before training ends in an error
+
+
+def open_device(num_gpus=None):
+    """Return the torch.device that this process trains on.
+
+    num_gpus: 0 for the CPU, 1 for the GPU of torchrun's LOCAL_RANK; None for a GPU if there is one
+    Raises UserError if there are fewer GPUs than asked for, or more than one per process.
+    """
+    present = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    wanted = min(present, 1) if num_gpus is None else num_gpus
+    if wanted > 1:
+        raise UserError(
+            f"with --framework pytorch one process trains on one GPU: give --num-gpus 1 and start "
+            f"it by torchrun --nproc-per-node {wanted}"
+        )
+    if not wanted:
+        return torch.device("cpu")
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    if local_rank >= present:
+        why = "" if torch.version.cuda else " (this PyTorch was built without CUDA)"
+        raise UserError(f"GPU {local_rank + 1} was asked for, PyTorch sees {present}{why}")
+    torch.cuda.set_device(local_rank)
+    return torch.device("cuda", local_rank)
+
+
+def check_dtype(dtype, device):
+    """Return dtype, a name of DTYPES, or raise UserError if a device should not compute in it."""
+    if dtype == "float16" and device.type == "cpu":
+        raise UserError("float16 needs a GPU: a CPU computes in it many times slower; try bfloat16")
+    return dtype
+
+
+def autocast(device, dtype):
+    """Return the context manager of forward passes whose operators choose the precision."""
+    return torch.autocast(device.type, DTYPES[dtype], enabled=dtype != "float32")
+
+
+@contextlib.contextmanager
+def joined_processes(device):
+    """Yield (rank, number of processes) of torchrun's processes, connected; (0, 1) without it."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield 0, 1
+        return
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=PATIENCE)
+    try:
+        yield dist.get_rank(), dist.get_world_size()
+    finally:
+        dist.destroy_process_group()
