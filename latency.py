@@ -7,6 +7,7 @@
   latency.py validate output/val.jsonl output/model.jsonl output/plot.png
   latency.py report output/model.jsonl output/model.html              all about the table, one page
   latency.py benchmark -D cpu "(16, 32, …)" 0.5xMOBILENET             time single configurations
+  latency.py benchmark -D onnxruntime output/final/mobilenet-best.onnx  time a network as exported
 
 Latency is in milliseconds per image: the time of a batch / the batch size. Beside every file of
 samples and every model stands <file>.meta.json, which says what was measured and how.
@@ -20,11 +21,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from models.mobilenet_v1 import parse_configuration
 from nas.conformal import Interval
 from nas.latency_table import LatencyTable
 from nas.validated_fit import fit_validated, number_of_fits
 from utils.benchmark_report import as_json, as_text, result
+from utils.benchmarked_networks import open_networks, predict, widest
 from utils.conditions import refuse_other_networks, speed_ratio, warn_of_differences
 from utils.devices import open_device
 from utils.errors import exits_with_one_line
@@ -126,12 +127,12 @@ def report(args):
 
 
 def benchmark(args):
-    """Time configurations and print what they cost."""
-    configurations = [parse_configuration(text) for text in args.configurations]
+    """Time configurations and ONNX files, and print what they cost."""
+    networks, args.input_size, args.classes = open_networks(args)
     table = LatencyTable.load(args.latency_model) if args.latency_model else None
     if table:
         refuse_other_networks(table, args)
-    predictions_ms = [table.predict(c) if table else None for c in configurations]
+    predictions_ms = [predict(table, network) if table else None for network in networks]
     workload, protocol = measuring(args)
     device = open_device(args.device, workload)
     metadata = describe(args, device, search_space(args), protocol)
@@ -139,23 +140,22 @@ def benchmark(args):
         warn_of_differences(table.metadata, metadata)
     metadata["state_before"] = device.state()
     timed = []
-    widest = tuple(map(max, zip(*configurations, strict=True)))
     with (
         Bench(device, workload, protocol, np.random.default_rng(args.seed)) as bench,
-        networks_bar(0, len(configurations), args.iterations) as bar,
+        networks_bar(0, len(networks), args.iterations) as bar,
     ):
-        for _, group in bench.time_groups(configurations, widest, bar.update):
+        for _, group in bench.time_groups(networks, widest(networks), bar.update):
             timed += group
     results = [
         result(*each, workload, protocol)
-        for each in zip(configurations, timed, predictions_ms, strict=True)
+        for each in zip(networks, timed, predictions_ms, strict=True)
     ]
     results.sort(key=lambda each: each["latency_ms"])
     metadata["state_after"] = device.state()
     print(as_json(results, metadata) if args.json else as_text(results, metadata))
-    for configuration, one in zip(configurations, timed, strict=True):
+    for name, one in zip(args.configurations, timed, strict=True):
         if one.measurement.warning:
-            print(f"warning: {configuration}: {one.measurement.warning}", file=sys.stderr)
+            print(f"warning: {name}: {one.measurement.warning}", file=sys.stderr)
 
 
 def describe(args, device, space, protocol):

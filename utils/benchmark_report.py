@@ -2,27 +2,25 @@
 
 import json
 
-from models.mobilenet_v1 import count_macs, count_parameters
+from utils.benchmarked_networks import facts
 
 STATISTICS = ("median", "mean", "min", "iqr")
 
 
-def result(configuration, timed, prediction_ms, workload, protocol):
-    """Return what was measured of one configuration as a dictionary; times in ms."""
+def result(network, timed, prediction_ms, workload, protocol):
+    """Return what was measured of one configuration or OnnxFile as a dictionary; times in ms."""
     measurement = timed.measurement
     batch_s = measurement.reduced_s(protocol.reduction)
     latency_ms = 1e3 * batch_s / workload.batch_size
-    macs = count_macs(configuration, workload.input_size, workload.classes)
+    known = facts(network, workload)
     batch_ms = {name: 1e3 * getattr(measurement, f"{name}_s") for name in STATISTICS}
     values = {
-        "configuration": list(configuration),
+        **known,
         "latency_ms": latency_ms,
         "image_ms": {name: ms / workload.batch_size for name, ms in batch_ms.items()},
         "batch_ms": batch_ms,
         "runs": len(measurement.times_s),
-        "macs": macs,
-        "parameters": count_parameters(configuration, workload.classes),
-        "gmacs_per_s": macs * workload.batch_size / batch_s / 1e9,
+        "gmacs_per_s": known["macs"] * workload.batch_size / batch_s / 1e9,
     }
     if prediction_ms is not None:
         values["predicted_ms"] = prediction_ms
@@ -49,6 +47,7 @@ def _conditions(metadata):
     return (
         f"{metadata['device']}: {metadata['device_name']}; {metadata['runtime']} ({version})\n"
         f"{metadata['dtype']}, batch {metadata['batch_size']}, input {size}×{size}, "
+        f"{metadata['search_space']['classes']} classes, "
         f"{metadata['threads']} thread(s); {protocol['iterations']} runs {how} "
         f"after {protocol['warmup']} untimed; {protocol['clock']} time; "
         f"latency = {protocol['reduction']}, ms per image"
@@ -56,7 +55,10 @@ def _conditions(metadata):
 
 
 def _one(values):
-    lines = [f"configuration  {_widths(values)}", f"latency        {values['latency_ms']:.4g} ms"]
+    lines = [f"file           {values['file']}"] if "file" in values else []
+    if values["configuration"]:
+        lines.append(f"configuration  {_widths(values)}")
+    lines += [f"latency        {values['latency_ms']:.4g} ms"]
     lines.append(" " * 15 + "".join(f"{name:>10}" for name in STATISTICS))
     for name, key in (("per image, ms", "image_ms"), ("per batch, ms", "batch_ms")):
         row = "".join(f"{values[key][statistic]:10.4g}" for statistic in STATISTICS)
@@ -86,7 +88,7 @@ def _table(results):
         row += f"{values['gmacs_per_s']:9.4g}"
         if with_prediction:
             row += f"{values['predicted_ms']:11.4g}{values['prediction_error']:+8.1%}"
-        lines.append(f"{row}  {_widths(values)}")
+        lines.append(f"{row}  {values['file'] if 'file' in values else _widths(values)}")
     return "\n".join(lines)
 
 

@@ -146,8 +146,14 @@ def fit_weights(args):
 def add_benchmark(stage):
     """Add the options of `benchmark`."""
     add = stage.add_argument
-    add("configurations", nargs="+", help='"(16, 32, …)", "16,32,…", MOBILENET, 0.5xMOBILENET')
+    add(
+        "configurations",
+        nargs="+",
+        help='"(16, 32, …)", "16,32,…", MOBILENET, 0.5xMOBILENET, or an ONNX file written by '
+        "train_final.py, for onnxruntime and openvino; its batch size becomes --batch-size",
+    )
     add_measuring_options(stage)
+    stage.set_defaults(input_size=None, classes=None)  # an ONNX file may tell them
     add("--latency-model", metavar="MODEL", help="a fitted latency table, to compare with")
     add("--json", action="store_true", help="print JSON")
 

@@ -21,7 +21,7 @@ METADATA = {
     "batch_size": 10,
     "threads": 1,
     "protocol": PROTOCOL.as_dict(),
-    "search_space": {"input_size": 32},
+    "search_space": {"input_size": 32, "classes": 10},
 }
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from models.folded_weights import random_weights
 from models.mobilenet_v1 import IMAGE_CHANNELS
+from models.onnx_file import OnnxFile
 from models.onnx_mobilenet_v1 import serialize
 from utils.devices import CLOCKS, cpu_state
 from utils.errors import UserError
@@ -26,9 +27,14 @@ class OnnxCpu:
         """Return the load of the machine."""
         return cpu_state()
 
-    def prepare(self, configuration):
-        """Return the handle of a network with random weights, its input set."""
-        weights = random_weights(configuration, self._workload.classes, self._rng)
+    def prepare(self, network):
+        """Return the handle of a network, its input set.
+
+        network: a configuration, which gets random weights, or a models.onnx_file.OnnxFile
+        """
+        if isinstance(network, OnnxFile):
+            return self.load(network.serialized(self._workload.batch_size))
+        weights = random_weights(network, self._workload.classes, self._rng)
         return self.load(serialize(weights, self._workload.batch_size, self._workload.input_size))
 
     def release(self, handle):

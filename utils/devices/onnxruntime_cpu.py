@@ -34,8 +34,8 @@ class OnnxRuntimeCpu(OnnxCpu):
             model, self._options, providers=["CPUExecutionProvider"]
         )
         binding = session.io_binding()
-        binding.bind_cpu_input("images", self._images)
-        binding.bind_output("logits", "cpu")
+        binding.bind_cpu_input(session.get_inputs()[0].name, self._images)
+        binding.bind_output(session.get_outputs()[0].name, "cpu")
         return session, binding
 
     def run(self, handle):
