@@ -39,19 +39,22 @@ class MXNetFinalTraining:
         self._known_keys = set()
 
     def __enter__(self):
-        self._kvstore, self.rank, self.ranks = self._options.kv_store, 0, 1
-        if self._kvstore.startswith("dist"):
+        name = self._options.kv_store
+        self._kvstore, self.rank, self.ranks = name, 0, 1
+        if name.startswith("dist"):
             if "DMLC_ROLE" not in os.environ:
                 raise UserError(
-                    f"--kv-store {self._kvstore} needs a scheduler and servers: start it by "
+                    f"--kv-store {name} needs a scheduler and servers: start it by "
                     "python -m utils.mxnet_launch -n WORKERS --launcher local"
                 )
-            self._kvstore = mx.kv.create(self._kvstore)
+            self._kvstore = mx.kv.create(name)
             self.rank, self.ranks = self._kvstore.rank, self._kvstore.num_workers
         return self
 
     def __exit__(self, *exception):
-        mx.nd.waitall()
+        if self.ranks > 1 and exception[0]:
+            # Otherwise the process would wait for the others at its end, and they for it.
+            mx.base._LIB.MXKVStoreSetBarrierBeforeExit(self._kvstore.handle, 0)
 
     def build(self, classes, steps):
         """Make the network, its loss and its trainer, for epochs of so many steps."""

@@ -12,6 +12,11 @@ SMALL = f"--configuration {TINY} --input-size 32 --batch-size 8 -j 0 --mode hybr
 def train(options, out):
     """Run the script, and return the lines of its results.jsonl."""
     main([*shlex.split(options), "--save-dir", str(out), "--logging-file", str(out / "log")])
+    return lines_of(out)
+
+
+def lines_of(out):
+    """Return the lines of a folder's results.jsonl."""
     return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
 
 

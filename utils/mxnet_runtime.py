@@ -1,12 +1,18 @@
 """The one place that imports MXNet: `from utils.mxnet_runtime import mx`; contexts and dtypes.
 
 MXNet 1.9.1 asks NumPy for `np.bool`, which NumPy 1.24 removed: give it back before the import.
+Where DMLC_ROLE is server or scheduler, the import does their work and ends the process.
 """
+
+import os
 
 import numpy as np
 
 from utils.errors import UserError
+from utils.orphans import end_with_parent
 
+if "DMLC_ROLE" in os.environ:
+    end_with_parent()
 if "bool" not in vars(np):
     vars(np)["bool"] = bool
 import mxnet as mx

@@ -1,0 +1,167 @@
+"""train_final.py in several processes on the loopback address, against one process."""
+
+import copy
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models import mxnet_final
+from models.torch_mobilenet_v1 import MobileNetV1, convolutions, initialised
+from tests.final_runs import SMALL, lines_of, losses, train
+from train_final import JITTER, LIGHTING
+from utils.data import DatasetBatches, open_dataset
+from utils.final_options import parse_options
+from utils.final_recipe import learning_rates
+from utils.mxnet_runtime import mx
+from utils.torch_checkpoints import load_parameters
+from utils.torch_data import batches
+from utils.torch_recipe import make_objective, make_optimiser
+
+ROOT = Path(__file__).parent.parent
+RECIPE = "--num-epochs 2 --lr 0.02 --lr-mode cosine --label-smoothing --batch-size 8"
+MXNET = ["-m", "utils.mxnet_launch", "-n", "2", "-s", "1", "--launcher", "local", sys.executable]
+TORCH = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+def command(launcher, options, out):
+    """Return the command of a run in two processes, and its environment."""
+    files = ["--save-dir", str(out), "--logging-file", str(out / "log")]
+    words = [sys.executable, *launcher, "train_final.py", *options.split(), *files]
+    return words, {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def run(launcher, options, out):
+    """Run the script in two processes; return the lines of its results.jsonl."""
+    words, environment = command(launcher, options, out)
+    ended = subprocess.run(
+        words,
+        check=False,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("best validation top-1") == 1  # one process speaks
+    return lines_of(out)
+
+
+def test_two_mxnet_workers_are_one_process_with_two_devices(folder, tmp_path, monkeypatch):
+    """Oracle: one process on two CPU contexts of the same batch size: BatchNorm is per device."""
+    options = f"{SMALL} {RECIPE} --data-dir {folder}"
+    both = run(MXNET, f"{options} --kv-store dist_sync", tmp_path / "both")
+    monkeypatch.setattr(mxnet_final, "contexts", lambda count: [mx.cpu(0), mx.cpu(1)])
+    one = train(options, tmp_path / "one")
+    np.testing.assert_allclose(losses(both), losses(one), rtol=1e-5, atol=1e-5)
+    found, wanted = (mx.nd.load(f"{tmp_path}/{n}/mobilenet-0002.params") for n in ("both", "one"))
+    assert found.keys() == wanted.keys()
+    for name, array in wanted.items():
+        np.testing.assert_allclose(
+            found[name].asnumpy(), array.asnumpy(), rtol=1e-5, atol=1e-5, err_msg=name
+        )
+
+
+def test_two_torch_processes_are_one_that_splits_its_batches(folder, tmp_path):
+    """Oracle: a loop over two copies of the network, which get the mean of their gradients."""
+    text = f"{SMALL} {RECIPE} --data-dir {folder} --framework pytorch"
+    both = run(TORCH, text, tmp_path)
+    torch.set_num_threads(1)
+    options = parse_options("", text.split())
+    train_set, val = open_dataset(folder, 32, 3, colour_jitter=JITTER, lighting=LIGHTING)
+    shares = [DatasetBatches(train_set, val, 8, 0, 3, batches, rank, 2) for rank in (0, 1)]
+    first = initialised(MobileNetV1(options.configuration, 3), options.seed)
+    first.to(memory_format=torch.channels_last)
+    nets = [first, copy.deepcopy(first)]
+    rates = learning_rates(options, shares[0].steps)
+    optimisers = [make_optimiser(net, options, rates) for net in nets]
+    objective = make_objective(options, 3, torch.device("cpu"))
+    epochs = []
+    for epoch in range(2):
+        means = []
+        for halves in zip(*(share.train_batches(epoch) for share in shares), strict=True):
+            for net, optimiser, (images, labels) in zip(nets, optimisers, halves, strict=True):
+                optimiser.zero_grad()
+                x = images.contiguous(memory_format=torch.channels_last)
+                loss = objective(net, x, labels, 1.0).mean()
+                loss.backward()
+                means.append(loss.item())
+            for one, other in zip(*(net.parameters() for net in nets), strict=True):
+                one.grad = (one.grad + other.grad) / 2
+                other.grad = one.grad
+            for optimiser in optimisers:
+                optimiser.step()
+        epochs.append(np.mean(means))
+    assert [r["train_loss"] for r in both] == pytest.approx(epochs, abs=1e-5)
+    saved = MobileNetV1(options.configuration, 3)
+    load_parameters(saved, tmp_path / "mobilenet-0002.params")
+    for (name, wanted), found in zip(first.named_parameters(), saved.parameters(), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5, msg=name)
+    norms = [[norm for _, norm in convolutions(net)] for net in (saved, *nets)]
+    for found, one, other in zip(*norms, strict=True):
+        mean = (one.running_mean + other.running_mean) / 2
+        torch.testing.assert_close(found.running_mean, mean, rtol=1e-5, atol=1e-5)
+
+
+def group(leader):
+    """Return {process: DMLC_ROLE} of the living processes of a process group."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, process_group = (path / "stat").read_text().rpartition(")")[2].split()[:3]
+            if int(process_group) == leader and state != "Z":
+                variables = (path / "environ").read_bytes().decode().split("\0")
+                roles = [v.partition("=")[2] for v in variables if v.startswith("DMLC_ROLE=")]
+                found[int(path.name)] = roles[0] if roles else "launcher"
+        except OSError:  # it has just ended
+            continue
+    return found
+
+
+@pytest.mark.parametrize("victim", ["worker", "launcher"])
+def test_no_process_outlives_a_failure(folder, tmp_path, victim):
+    """Oracle: the processes of the launcher's group, in /proc, a while after the kill."""
+    options = f"{SMALL} --data-dir {folder} --num-epochs 9999 --log-interval 1"
+    words, environment = command(MXNET, f"{options} --kv-store dist_sync", tmp_path)
+    with subprocess.Popen(
+        words,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as launcher:
+        try:
+            log = tmp_path / "log"
+            wait_for(lambda: log.exists() and "batch 2/" in log.read_text(), 120)
+            roles = group(launcher.pid)
+            wanted = ["launcher", "scheduler", "server", "worker", "worker"]
+            assert sorted(roles.values()) == wanted
+            os.kill(next(p for p, role in roles.items() if role == victim), signal.SIGKILL)
+            wait_for(lambda: not group(launcher.pid), 30)
+            assert launcher.wait(5) == (2 if victim == "worker" else -signal.SIGKILL)
+        finally:
+            for process in group(launcher.pid):
+                os.kill(process, signal.SIGKILL)
+
+
+def wait_for(condition, timeout_s):
+    """Wait until a condition holds, at most so long."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_distributed_training_without_a_launcher_ends_in_one_line(folder, tmp_path, capsys):
+    """Oracle: the command that starts it is in the line."""
+    with pytest.raises(SystemExit):
+        train(f"{SMALL} --data-dir {folder} --kv-store dist_sync", tmp_path)
+    assert "python -m utils.mxnet_launch" in capsys.readouterr().err

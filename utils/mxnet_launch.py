@@ -1,0 +1,57 @@
+"""MXNet's own launcher of training on several machines, mended for present-day Python.
+
+    python -m utils.mxnet_launch -n 2 -s 1 --launcher local \\
+        python train_final.py --kv-store dist_sync …
+
+Starts a scheduler, the servers (-s) and the workers (-n), all by the same command; their DMLC_*
+variables tell them what they are. Options are those of MXNet's tools/launch.py: --launcher local is
+for one machine, --launcher ssh -H FILE for those whose names are the lines of a file.
+As soon as one process ends in an error, all are ended.
+"""
+
+import functools
+import importlib.util
+import os
+import runpy
+import shlex
+import signal
+import sys
+import threading
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+FIRST_PORT, LAST_PORT = 20_000, 30_000  # below those that systems give to clients
+FAILED = 2  # exit status
+
+
+def main():
+    """Run MXNet's launcher with this process's arguments."""
+    if os.getpgrp() != os.getpid():
+        os.setpgrp()  # what is started belongs to this group, and can be ended with it
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(FAILED))
+    threading.excepthook = end_all
+    threading.Thread.isAlive = threading.Thread.is_alive  # the name until Python 3.8
+    sys.argv[1:] = map(shlex.quote, sys.argv[1:])  # it joins them to a line for a shell
+    if "local" in sys.argv:
+        from dmlc_tracker import tracker
+
+        tracker.get_host_ip = lambda *_: LOOPBACK
+        os.environ.setdefault("DMLC_NODE_HOST", LOOPBACK)
+        # It looks for a free port from there on; two launchers must not look at the same time.
+        port = FIRST_PORT + os.getpid() % (LAST_PORT - FIRST_PORT)
+        tracker.PSTracker = functools.partial(tracker.PSTracker, port=port, port_end=2**16)
+    # Found, not imported: importing MXNet with DMLC_ROLE set would start a server.
+    package = Path(importlib.util.find_spec("mxnet").origin).parent
+    runpy.run_path(str(package / "tools" / "launch.py"), run_name="__main__")
+
+
+def end_all(failure):
+    """End this process and all that it started: a thread tells that a process failed."""
+    del failure  # its message is the whole environment; the process itself has said what is wrong
+    print("error: a process of the training failed; all were ended", file=sys.stderr, flush=True)
+    os.killpg(os.getpgrp(), signal.SIGTERM)
+    os._exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()
