@@ -1,0 +1,127 @@
+"""What benchmarks.accuracy found, as JSON lines, a Markdown table and a picture."""
+
+import numpy as np
+
+from benchmarks.accuracy_jobs import METHODS, TARGETS
+from utils.plotting.figures import new_figure, save_figure
+from utils.records import atomic_write, write_lines
+
+BASELINE = "OWS exact"  # that the others are compared with, seed by seed
+STYLES = {
+    "uniform": ("0.45", "s"),
+    "random": ("0.75", "x"),
+    "greedy": ("tab:olive", "^"),
+    "OWS Lagrangian": ("tab:cyan", "v"),
+    "OWS exact": ("tab:blue", "o"),
+    "AOWS independent": ("tab:orange", "D"),
+    "AOWS joint": ("tab:red", "P"),
+}  # colour and marker
+
+
+def write_report(rows, missing, setting, folder):
+    """Write accuracy.jsonl, accuracy.md and accuracy.png into a folder; return the table as text.
+
+    rows:    dictionaries of one answer each: seed, target, method, configuration, accuracy,
+             predicted_ms, measured_ms, macs, parameters, and same_as where an equal configuration
+             of the seed was trained already
+    missing: names of the trainings that are not finished
+    setting: sentences about what was trained and measured
+    """
+    write_lines(folder / "accuracy.jsonl", rows)
+    text = as_markdown(rows, missing, setting)
+    with atomic_write(folder / "accuracy.md", "w") as file:
+        file.write(text)
+    plot(rows, folder / "accuracy.png")
+    return text
+
+
+def as_markdown(rows, missing, setting):
+    """Return the table, one block per target, with what it stands on."""
+    lines = ["# Accuracy at equal latency", "", *setting, ""]
+    if missing:
+        names = ", ".join(missing[:8]) + (", …" if len(missing) > 8 else "")
+        lines += [f"**Not finished: {len(missing)} trainings** ({names}).", ""]
+    lines += [
+        "Means ± standard deviations over the seeds. Δ: difference in accuracy to "
+        f"{BASELINE}, paired by seed, in percentage points.",
+        "",
+        "| target | method | seeds | accuracy, % | Δ | predicted, ms | measured, ms "
+        "| MMACs | Mparams |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for target in sorted({row["target"] for row in rows}):
+        for method in (*METHODS, "1.0×"):
+            cell = [r for r in rows if (r["target"], r["method"]) == (target, method)]
+            if cell:
+                lines.append(_line(target, method, cell, _differences(rows, target, method)))
+    shared = [row for row in rows if "same_as" in row]
+    lines += [
+        "",
+        f"{len(shared)} of {len(rows)} answers equal one of the same seed, and were trained once.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _differences(rows, target, method):
+    """Return a method's accuracies less the baseline's of the same seed and target."""
+    by_seed = {
+        (row["method"], row["seed"]): row["accuracy"] for row in rows if row["target"] == target
+    }
+    return [
+        100 * (accuracy - by_seed[BASELINE, seed])
+        for (name, seed), accuracy in by_seed.items()
+        if name == method and (BASELINE, seed) in by_seed
+    ]
+
+
+def _line(target, method, cell, differences):
+    values = {name: [row[name] for row in cell] for name in ("predicted_ms", "measured_ms")}
+    columns = (
+        f"{100 * target:g} %, {cell[0]['target_ms']:.3f} ms",
+        method,
+        str(len(cell)),
+        _spread([100 * row["accuracy"] for row in cell], ".1f"),
+        "" if method in {BASELINE, "1.0×"} else _spread(differences, "+.1f"),
+        _spread(values["predicted_ms"], ".3f"),
+        _spread(values["measured_ms"], ".3f"),
+        _spread([row["macs"] / 1e6 for row in cell], ".2f"),
+        _spread([row["parameters"] / 1e6 for row in cell], ".2f"),
+    )
+    return f"| {' | '.join(columns)} |"
+
+
+def _spread(values, form):
+    """Return mean ± standard deviation as text; of one value the value."""
+    if not values:
+        return "–"
+    mean = format(np.mean(values), form)
+    return f"{mean} ± {np.std(values, ddof=1):{form.lstrip('+')}}" if len(values) > 1 else mean
+
+
+def plot(rows, path):
+    """Draw accuracy against measured latency: a curve per method over the targets. Writes a PNG."""
+    figure = new_figure(8, 5)
+    axes = figure.subplots()
+    for method, (colour, marker) in STYLES.items():
+        points = []
+        for target in sorted(TARGETS):
+            cell = [r for r in rows if (r["target"], r["method"]) == (target, method)]
+            if cell:
+                accuracies = [100 * row["accuracy"] for row in cell]
+                spread = np.std(accuracies, ddof=1) if len(cell) > 1 else 0.0
+                latency_ms = np.mean([row["measured_ms"] for row in cell])
+                points.append((latency_ms, np.mean(accuracies), spread))
+        if points:
+            axes.errorbar(*np.array(points).T, color=colour, marker=marker, label=method, capsize=3)
+    widest = [row for row in rows if row["method"] == "1.0×"]
+    if widest:
+        latency_ms = np.mean([row["measured_ms"] for row in widest])
+        accuracy = 100 * np.mean([row["accuracy"] for row in widest])
+        axes.plot(latency_ms, accuracy, "k*", markersize=12, label="MobileNet-v1 1.0×")
+    axes.set_xlabel("measured latency, ms per image")
+    axes.set_ylabel("accuracy, retrained from scratch, %")
+    axes.set_title("mean and standard deviation over the seeds")
+    axes.grid(color="0.92")
+    axes.legend(frameon=False)
+    save_figure(figure, path)
