@@ -13,7 +13,6 @@ from nas.latency_table import LatencyTable
 from utils import checkpoints
 from utils.records import read_lines
 
-TARGETS = (0.5, 0.35, 0.7)  # of the 1.0× network's predicted latency; the first ones run first
 # How the answer to a target is called -> the method in baselines.jsonl of train_nas.py.
 FROM_OWS = {
     "uniform": "uniform",
@@ -36,6 +35,7 @@ class Settings:
     classes: int
     space: tuple[str, ...]  # options of latency.py
     samples: int  # networks timed for the latency table
+    targets: tuple[float, ...]  # of the 1.0× network's predicted latency; the first go first
     seeds: tuple[int, ...]
     supernet_epochs: int
     warmup: int  # epochs of these, whose widths AOWS draws uniformly
@@ -50,6 +50,7 @@ FULL = Settings(
     classes=49,
     space=("--min-width", "0.25", "--max-width", "1.0", "--levels", "11"),
     samples=240,
+    targets=(0.5, 0.35, 0.7),
     seeds=(0, 1, 2),
     supernet_epochs=6,
     warmup=3,
@@ -63,6 +64,7 @@ MINIATURE = Settings(
     classes=10,
     space=("--min-width", "0.1", "--max-width", "0.7", "--levels", "3"),
     samples=20,
+    targets=(0.5,),
     seeds=(0,),
     supernet_epochs=2,
     warmup=1,
@@ -88,7 +90,7 @@ class Benchmark:
             ows = f"ows/{seed}"
             jobs.append(Job(ows, ("table",), epochs * per_epoch, self._train_ows(seed)))
             jobs.append(Job(f"answers/{seed}", (ows,), 30, self._ask_ows(seed)))
-            for target in TARGETS:
+            for target in self.settings.targets:
                 for method in FROM_AOWS:
                     name = f"aows/{seed}/{target}/{method}"
                     run = self._train_aows(seed, target, method)
@@ -152,7 +154,7 @@ class Benchmark:
         name = f"ows/{seed}"
 
         def run(results):
-            target_ms = TARGETS[0] * results["table"]["full_ms"]
+            target_ms = self.settings.targets[0] * results["table"]["full_ms"]
             # All checkpoints are kept: the one after the warm-up is where AOWS goes on.
             keep = ("--keep", self.settings.supernet_epochs)
             wall_s, cpu_s = self._supernet(name, target_ms, seed, "--resume-last", *keep)
@@ -166,7 +168,7 @@ class Benchmark:
 
         def run(results):
             answers = {}
-            for target in TARGETS:
+            for target in self.settings.targets:
                 target_ms, lines = target * results["table"]["full_ms"], []
                 for search in ("lagrangian", "exact"):
                     options = ("--resume-last", "--search", search)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.accuracy_jobs import METHODS, TARGETS
+from benchmarks.accuracy_jobs import METHODS
 from utils.plotting.figures import new_figure, save_figure
 from utils.records import atomic_write, write_lines
 
@@ -105,7 +105,7 @@ def plot(rows, path):
     axes = figure.subplots()
     for method, (colour, marker) in STYLES.items():
         points = []
-        for target in sorted(TARGETS):
+        for target in sorted({row["target"] for row in rows}):
             cell = [r for r in rows if (r["target"], r["method"]) == (target, method)]
             if cell:
                 accuracies = [100 * row["accuracy"] for row in cell]
