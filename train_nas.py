@@ -30,6 +30,7 @@ from utils.data import open_dataset
 from utils.errors import UserError, exits_with_one_line
 from utils.latency_limits import open_limits
 from utils.nas_options import parse_options
+from utils.ranks import folder_to_write, rank, silent_unless_first
 from utils.records import Appender
 from utils.search_reports import (
     DECISIONS,
@@ -90,18 +91,29 @@ def open_data(options, space):
 
 def open_network(options, space):
     """Return the slimmable network with its optimiser."""
+    settings = {
+        "num_gpus": 0 if options.no_cuda else options.num_gpus,
+        "momentum": options.momentum,
+        "weight_decay": options.wd,
+        "batch_size": options.batch_size,
+        "workers": options.workers,
+        "seed": options.seed,
+    }
     # Imported here: a bad table or target is reported before a framework has been loaded.
-    from models.mxnet_supernet import MXNetSupernet
+    if options.framework == "mxnet":
+        from models.mxnet_supernet import MXNetSupernet
 
-    net = MXNetSupernet(
-        space,
-        num_gpus=0 if options.no_cuda else options.num_gpus,
-        momentum=options.momentum,
-        weight_decay=options.wd,
-        batch_size=options.batch_size,
-        workers=options.workers,
-        seed=options.seed,
-    )
+        net = MXNetSupernet(space, **settings)
+    else:
+        from models.torch_supernet import TorchSupernet
+
+        net = TorchSupernet(
+            space,
+            **settings,
+            dtype=options.dtype,
+            compile_passes=options.compile,
+            configurations_per_batch=options.configurations_per_batch,
+        )
     tqdm.write(f"training on {net.device}")
     return net
 
@@ -126,7 +138,9 @@ def train_epoch(options, net, search, train, start, log):
     for step, (images, labels) in bar:
         progress = epoch + step / steps
         rng = np.random.default_rng((options.seed, epoch, step))
-        states, decision = search.draw(progress, rng, len(labels))
+        states, decision = search.draw(
+            progress, rng, options.batch_size, options.configurations_per_batch
+        )
         widths = search.space.widths(states)
         losses = net.step(images, labels, widths, learning_rate(options, progress))
         try:
@@ -188,7 +202,7 @@ def train_and_check(options, search, limits, start, load_network):
         results, decisions = (Path(options.expname, name) for name in (RESULTS, DECISIONS))
         forget_later_lines(results, lambda line: line["epoch"] <= start.epoch)
         forget_later_lines(decisions, lambda line: line["progress"] < now)
-        with ScalarLog(options.tensorboard, start.epoch) as curves:
+        with ScalarLog(options.tensorboard if rank() == 0 else None, start.epoch) as curves:
             train_epochs(options, net, search, limits, data, start, curves)
     if options.score_check:
         # Imported here: it takes a second, which no other run need wait for.
@@ -221,12 +235,15 @@ def report_answer(options, search, limits, start):
 @exits_with_one_line
 def main(arguments=None):
     options = parse_options(__doc__, arguments)
-    limits = open_limits(options.latency_model, options.latency_target, options.confidence)
-    search = open_search(options, limits)
-    Path(options.expname).mkdir(parents=True, exist_ok=True)
-    start, load_network = supernet_checkpoints.load(options, search)
-    train_and_check(options, search, limits, start, load_network)
-    report_answer(options, search, limits, start)
+    with silent_unless_first():
+        limits = open_limits(options.latency_model, options.latency_target, options.confidence)
+        search = open_search(options, limits)
+        Path(options.expname).mkdir(parents=True, exist_ok=True)
+        start, load_network = supernet_checkpoints.load(options, search)
+        with folder_to_write(options.expname) as options.expname:
+            train_and_check(options, search, limits, start, load_network)
+            if rank() == 0:
+                report_answer(options, search, limits, start)
 
 
 if __name__ == "__main__":

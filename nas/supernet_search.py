@@ -62,11 +62,17 @@ class SupernetSearch:
         self._method = {"method": method, "iterations": iterations}
         self._losses = WidthLosses(space.sizes, window)
 
-    def draw(self, progress, rng, images):
+    def draw(self, progress, rng, images, configurations=0):
         """Return the states of each image, int64 (images, layers), and the Decision behind them.
 
         progress: epochs done so far. There is no Decision while widths are drawn uniformly.
+        configurations: 0 for every image its own, or how many are drawn, each for as many
+            successive images; a divisor of images
         """
+        states, decision = self._draw(progress, rng, configurations or images)
+        return states.repeat(images // len(states), axis=0), decision
+
+    def _draw(self, progress, rng, images):
         sizes, schedule = self.space.sizes, self._schedule
         # A width without a score would get no probability and so never a score.
         if not schedule or schedule.is_warming_up(progress) or not self._losses.all_drawn():

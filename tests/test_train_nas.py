@@ -20,6 +20,7 @@ from tests.utils.event_files import scalars
 from utils import checkpoints, write_records
 
 ROOT = Path(__file__).parent.parent
+FRAMEWORKS = ("mxnet", "pytorch")
 SPACE = SearchSpace(input_size=16, classes=10, min_width=0.05, max_width=0.15, levels=3)
 
 
@@ -124,17 +125,25 @@ def test_a_new_target_is_answered_without_training_and_without_data(model, ows):
     assert count_macs(narrow["configuration"], 16, 10) < count_macs(wide["configuration"], 16, 10)
 
 
-def test_the_same_seed_gives_the_same_losses_and_another_seed_does_not(model, tmp_path):
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_the_same_seed_gives_the_same_losses_and_another_seed_does_not(model, tmp_path, framework):
     for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
-        train_nas.main(arguments(model, tmp_path / name, "--seed", seed, epochs=1))
+        options = ["--seed", seed, "--framework", framework]
+        train_nas.main(arguments(model, tmp_path / name, *options, epochs=1))
     a, b, c = (without_speed(results(tmp_path / name)) for name in "abc")
     assert a == b
     assert a[0]["losses"] != c[0]["losses"]
 
 
-@pytest.mark.parametrize("within", [True, False], ids=["within an epoch", "between epochs"])
-def test_a_killed_training_resumes_to_the_results_of_an_uninterrupted_one(model, tmp_path, within):
-    options = ["--AOWS", "--AOWS-warmup", "1", "--print-freq", "1"]
+@pytest.mark.parametrize(
+    ("framework", "within"),
+    [("mxnet", True), ("mxnet", False), ("pytorch", True)],
+    ids=["mxnet, within an epoch", "mxnet, between epochs", "pytorch, within an epoch"],
+)
+def test_a_killed_training_resumes_to_the_results_of_an_uninterrupted_one(
+    model, tmp_path, framework, within
+):
+    options = ["--AOWS", "--AOWS-warmup", "1", "--print-freq", "1", "--framework", framework]
     train_nas.main(arguments(model, tmp_path / "whole", *options, epochs=3))
     if within:
         options += ["--checkpoint-steps", "2"]  # of 5 steps an epoch

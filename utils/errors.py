@@ -2,6 +2,11 @@
 
 import functools
 import sys
+import time
+
+from utils.ranks import rank
+
+PATIENCE_S = 30  # for torchrun to end this process
 
 
 class UserError(ValueError):
@@ -9,7 +14,11 @@ class UserError(ValueError):
 
 
 def exits_with_one_line(main):
-    """Wrap a script's main: UserError and OSError end in one line on stderr and status 2."""
+    """Wrap a script's main: UserError and OSError end in one line on stderr and status 2.
+
+    Of several processes that train together each may meet the same error: the first one reports
+    it at once; the others wait until torchrun has ended them, and report it if it does not.
+    """
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs):
@@ -23,6 +32,8 @@ def exits_with_one_line(main):
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             sys.exit(130)
+        if rank():
+            time.sleep(PATIENCE_S)
         print(f"error: {message}", file=sys.stderr)
         sys.exit(2)
 

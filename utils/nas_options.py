@@ -6,6 +6,7 @@ import os
 from nas.aows import SAMPLINGS
 from nas.ows import METHODS
 from utils.options import Parser
+from utils.ranks import ranks
 
 
 def parse_options(description, arguments=None):
@@ -40,8 +41,17 @@ def _add_data_and_training(add):
         help="course of the learning rate; cosine and linear end at 0")  # fmt: skip
     add("--momentum", type=float, default=0.9, help="momentum of SGD")
     add("--wd", type=float, default=1e-5, help="weight decay")
+    add("--framework", choices=("mxnet", "pytorch"), default="mxnet", help="that trains")
+    add("--dtype", choices=("float32", "float16", "bfloat16"), default="float32",
+        help="of PyTorch's forward passes, by autocast; float16 needs a GPU")  # fmt: skip
+    add("--compile", action="store_true", help="compile PyTorch's passes at full width")
+    add("--configurations-per-batch", type=int, metavar="G", default=0,
+        help="draw G configurations per step, each for an equal part of the batch, which passes "
+        "on the network cut out for it (PyTorch); 0: every image its own")  # fmt: skip
     add("--no-cuda", action="store_true", help="train on the CPU even if there is a GPU")
-    add("--num-gpus", type=int, help="GPUs to train on; default: all there are, else the CPU")
+    add("--num-gpus", type=int,
+        help="GPUs to train on; default: all there are, else the CPU. PyTorch has one per process: "
+        "torchrun --nproc-per-node N train_nas.py …")  # fmt: skip
     add("--seed", type=int, default=0, help="seed of weights, data order and widths")
     add("--print-freq", type=int, default=10, help="steps between two lines of aows.jsonl")
     add("--expname", required=True, help="folder that everything is written to")
@@ -102,7 +112,7 @@ def _check(parser, options):
     for name in ("epochs", "batch_size", "window", "gamma_iter", "print_freq", "keep"):
         if getattr(options, name) < 1:
             refuse(name, "must be at least 1")
-    for name in ("checkpoint_steps", "score_check"):
+    for name in ("checkpoint_steps", "score_check", "configurations_per_batch"):
         if getattr(options, name) < 0:
             refuse(name, "must be at least 0")
     for name in ("lr", "AOWS_min_temp", "max_macs", "max_params"):
@@ -121,3 +131,13 @@ def _check(parser, options):
         refuse("search", "lagrangian knows one latency target only; exact takes several limits")
     if options.samples and not options.verify:
         refuse("samples", "goes with --verify")
+    if options.framework == "mxnet":
+        _check_mxnet(options, refuse)
+
+
+def _check_mxnet(options, refuse):
+    for name in ("dtype", "compile", "configurations_per_batch"):
+        if getattr(options, name) not in {0, "float32"}:
+            refuse(name, "needs --framework pytorch")
+    if ranks() > 1:
+        refuse("framework", "mxnet trains in one process; pytorch in those that torchrun starts")

@@ -28,6 +28,7 @@ def save(options, net, search, position):
         "epoch": position.epoch,
         "step": position.step,
         "loss_sums": position.loss_sums,
+        "framework": options.framework,
         "search_space": search.space.as_dict(),
         "batch_size": options.batch_size,
         "seed": options.seed,
@@ -66,7 +67,14 @@ def load(options, search):
     search.load_arrays({name.removeprefix(WINDOWS): array for name, array in windows.items()})
     within = f" and {position.step} steps" if position.step else ""
     tqdm.write(f"continuing after epoch {position.epoch}{within} from {path}")
-    return position, lambda net: net.load_arrays(arrays, path)
+
+    def load_network(net):
+        framework = values.get("framework", "mxnet")
+        if framework != options.framework:
+            raise UserError(f"{path} was trained with --framework {framework}")
+        net.load_arrays(arrays, path)
+
+    return position, load_network
 
 
 def _limits(search):

@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 
 from utils.errors import UserError
+from utils.ranks import ranks
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 PATIENCE = datetime.timedelta(minutes=30)  # with other processes, before training ends in an error
@@ -51,7 +52,7 @@ def autocast(device, dtype):
 @contextlib.contextmanager
 def joined_processes(device):
     """Yield (rank, number of processes) of torchrun's processes, connected; (0, 1) without it."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if ranks() == 1:
         yield 0, 1
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
@@ -60,3 +61,14 @@ def joined_processes(device):
         yield dist.get_rank(), dist.get_world_size()
     finally:
         dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def lost_processes_named():
+    """Raise UserError in the block, also used as a decorator, if another process has ended."""
+    try:
+        yield
+    except RuntimeError as error:
+        if ranks() == 1 or not (isinstance(error, dist.DistError) or "onnection" in str(error)):
+            raise
+        raise UserError("another process of this training has ended, for its own reason") from None

@@ -42,6 +42,12 @@ def test_ows_draws_uniformly_to_the_end():
         assert np.abs(np.array(shares) - 1 / 3).max() < 5 * 0.5 / np.sqrt(3000)
 
 
+def test_fewer_configurations_than_images_are_drawn_for_equal_parts_of_them():
+    states, _ = open_search().draw(0, np.random.default_rng(0), 12, configurations=3)
+    expected, _ = open_search().draw(0, np.random.default_rng(0), 3)
+    np.testing.assert_array_equal(states, np.repeat(expected, 4, axis=0))
+
+
 def test_aows_draws_uniformly_until_the_warm_up_ends_and_every_width_was_seen():
     search = open_search(SCHEDULE)
     search.record(np.zeros((1, 3), dtype=int), np.array([1.0]), np.array([0.0]))

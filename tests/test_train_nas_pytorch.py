@@ -1,0 +1,167 @@
+"""train_nas.py --framework pytorch: what it shares with MXNet's, and what only it can."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import train_nas
+from nas.latency_table import LatencyTable
+from tests.test_train_nas import (
+    ROOT,
+    SPACE,
+    arguments,
+    fails_with,
+    results,
+    without_speed,
+    write_table,
+)
+from utils import checkpoints
+
+TWO_PROCESSES = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+PYTORCH = ("--framework", "pytorch")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_table(tmp_path_factory.mktemp("model") / "model.jsonl")
+
+
+def python_m(*command):
+    command = [sys.executable, "-m", *map(str, command)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_results_are_those_of_the_other_framework_in_kind(model, tmp_path):
+    train_nas.main(arguments(model, tmp_path / "mxnet", epochs=1))
+    train_nas.main(arguments(model, tmp_path / "pytorch", *PYTORCH, epochs=1))
+    ours, theirs = (results(tmp_path / name)[0] for name in ("pytorch", "mxnet"))
+    assert list(ours) == list(theirs)
+    files = [{path.name for path in (tmp_path / name).iterdir()} for name in ("mxnet", "pytorch")]
+    assert files[0] == files[1]
+    table = LatencyTable.load(model)
+    assert ours["latency_ms"] == pytest.approx(table.predict(ours["configuration"]))
+    for name, loss in theirs["losses"].items():  # the first epoch is near log(classes)
+        assert ours["losses"][name] == pytest.approx(loss, abs=0.2)
+
+
+def test_mxnet_is_not_imported(model, tmp_path):
+    script = (
+        "import sys, train_nas; train_nas.main(sys.argv[1:]);"
+        "print('torch' in sys.modules, 'mxnet' in sys.modules)"
+    )
+    options = arguments(model, tmp_path, *PYTORCH, epochs=1)
+    command = [sys.executable, "-c", script, *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True False"
+
+
+def test_groups_of_images_draw_one_configuration_each(model, tmp_path, monkeypatch):
+    drawn = []
+    open_network = train_nas.open_network
+
+    def spying(options, space):
+        net = open_network(options, space)
+        step = net.step
+        net.step = lambda *batch: (drawn.append(batch[2]), step(*batch))[1]
+        return net
+
+    monkeypatch.setattr(train_nas, "open_network", spying)
+    options = ["--configurations-per-batch", "4", "--AOWS", "--AOWS-warmup", "1"]
+    train_nas.main(arguments(model, tmp_path, *PYTORCH, *options))
+    assert len(drawn) == 10
+    for widths in drawn:
+        assert widths.shape == (256, len(SPACE.sizes))
+        for group in np.split(widths, 4):
+            assert (group == group[0]).all()
+    assert len({tuple(row) for widths in drawn[:5] for row in widths}) == 20
+    assert results(tmp_path)[-1]["epoch"] == 2
+
+
+def test_two_processes_train_as_one(model, tmp_path):
+    """AOWS through its low temperatures. Oracle: one process; see the script for the precision."""
+    options = [*PYTORCH, "--AOWS", "--AOWS-warmup", "1", "--print-freq", "1", "--lr", "0.01"]
+    script = "tests.train_nas_in_double_precision"
+    one = python_m(script, *arguments(model, tmp_path / "one", *options))
+    assert one.returncode == 0, one.stderr
+    two = python_m(*TWO_PROCESSES, "-m", script, *arguments(model, tmp_path / "two", *options))
+    assert two.returncode == 0, two.stderr
+    assert two.stdout.count("best configuration") == 1  # the other process prints nothing
+    assert {path.name for path in (tmp_path / "one").iterdir()} == {
+        path.name for path in (tmp_path / "two").iterdir()
+    }
+    for ours, expected in zip(
+        *(without_speed(results(tmp_path / name)) for name in ("two", "one")), strict=True
+    ):
+        assert ours["configuration"] == expected["configuration"]
+        assert ours["losses"] == pytest.approx(expected["losses"], rel=1e-6)
+        assert ours["score"] == pytest.approx(expected["score"], rel=1e-4)
+        for name in ("accuracy", "accuracy_full"):
+            assert ours[name] == pytest.approx(expected[name], abs=2 / 360)
+    ours, expected = (
+        checkpoints.load(tmp_path / name / "checkpoint-0002.npz")[0] for name in ("two", "one")
+    )
+    for name, array in expected.items():
+        if name.startswith("network/"):
+            np.testing.assert_allclose(ours[name], array, rtol=1e-5, atol=1e-6, err_msg=name)
+    logs = [(tmp_path / name / "aows.jsonl").read_text().count("\n") for name in ("one", "two")]
+    assert logs == [5, 5]
+
+
+def test_an_error_of_all_processes_is_reported_once(model, tmp_path):
+    options = [*PYTORCH, "-b", "255"]
+    done = python_m(*TWO_PROCESSES, "train_nas.py", *arguments(model, tmp_path, *options))
+    assert done.returncode
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert errors == ["error: --batch-size 255 does not divide into equal parts for 2 processes"]
+
+
+ENDS_IN_AN_ERROR = """
+import os, sys, train_nas, utils.errors
+from models.torch_supernet import TorchSupernet
+
+def step(*_):
+    raise utils.errors.UserError("image 7 is gone")
+
+utils.errors.PATIENCE_S = 1
+if os.environ["RANK"] == "1":
+    TorchSupernet.step = step
+train_nas.main(sys.argv[1:])
+"""
+
+
+def test_an_error_of_one_process_ends_all(model, tmp_path):
+    """Beside the line of the error the other process may say that it has lost the first one."""
+    script = tmp_path / "script.py"
+    script.write_text(ENDS_IN_AN_ERROR)
+    done = python_m(*TWO_PROCESSES, script, *arguments(model, tmp_path / "exp", *PYTORCH))
+    assert done.returncode
+    assert done.stderr.count("error: image 7 is gone") == 1  # perhaps behind a progress bar
+    assert "gloo" not in done.stderr  # nor the network's own error
+    assert "train_epoch" not in done.stderr  # nor a traceback of the script
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--dtype", "bfloat16"), ("--compile",), ("--configurations-per-batch", "4")],
+    ids=lambda option: option[0],
+)
+def test_what_mxnet_cannot_is_referred_to_pytorch(model, tmp_path, capsys, option):
+    message = fails_with(capsys, arguments(model, tmp_path, *option))
+    assert f"{option[0]} needs --framework pytorch" in message
+
+
+def test_what_a_cpu_cannot_is_explained(model, tmp_path, capsys):
+    message = fails_with(capsys, arguments(model, tmp_path, *PYTORCH, "--dtype", "float16"))
+    assert "float16 needs a GPU" in message
+
+
+def test_a_checkpoint_of_the_other_framework_is_refused(model, tmp_path, capsys):
+    train_nas.main(arguments(model, tmp_path, epochs=1))
+    message = fails_with(capsys, arguments(model, tmp_path, "--resume-last", *PYTORCH))
+    assert "checkpoint-0001.npz was trained with --framework mxnet" in message
