@@ -226,18 +226,20 @@ def resume(training, options, steps):
         )
     if not params:
         return 0, 0.0
+    best = 0.0
+    if states:
+        wanted = {
+            "framework": options.framework,
+            "epoch": done,
+            "configuration": list(options.configuration),
+        }
+        arrays, values = final_files.load_states(states, params, wanted)
+        best = values["best_top1"]
     training.load_parameters(params)
     training.set_updates(done * steps)
-    if not states:
-        return done, 0.0
-    wanted = {
-        "framework": options.framework,
-        "epoch": done,
-        "configuration": list(options.configuration),
-    }
-    arrays, values = final_files.load_states(states, params, wanted)
-    training.load_optimiser(arrays, states)
-    return done, values["best_top1"]
+    if states:
+        training.load_optimiser(arrays, states)
+    return done, best
 
 
 def export(training, data, options, classes, name, record):

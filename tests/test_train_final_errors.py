@@ -113,6 +113,8 @@ def test_states_of_another_run_are_refused(folder, capsys, tmp_path):
     line = fails(capsys, f"{SMALL} {resume} --resume-epoch 2", tmp_path / "b")
     assert f"{saved}.states is of epoch 1, not of 2" in line
     wide = f"{SMALL} {resume} --resume-epoch 1 --configuration 0.5xMOBILENET"
+    assert f"{saved}.states is of configuration [16, " in fails(capsys, wide, tmp_path / "b")
+    wide = f"{wide} --resume-states ''"
     assert f"{saved}.params does not fit" in fails(capsys, wide, tmp_path / "b")
     (tmp_path / "x.states").write_bytes(b"no checkpoint")
     foreign = f"{SMALL} {resume} --resume-epoch 1 --resume-states {tmp_path}/x.states"

@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 import torch
 
+from models import torch_final
 from tests.final_runs import SMALL, losses, train
 from utils import checkpoints
 from utils.data import open_dataset
@@ -149,3 +150,58 @@ def test_resuming_a_finished_or_a_missing_run(framework, folder, tmp_path):
     assert (tmp_path / "mobilenet-0001.onnx").exists()  # but it is exported
     again = train(options.replace("--resume-last", ""), tmp_path)
     assert losses(again) == losses(first)
+
+
+def test_pytorch_reads_record_files_and_distils(records, learned, tmp_path):
+    """Oracle: with --hard-weight 1 only the labels count: the losses are the plain run's."""
+    options = f"{SMALL} --use-rec {records} --framework pytorch --num-epochs 1"
+    plain = train(options, tmp_path / "plain")
+    if learned[2] == "mxnet":
+        return
+    teacher = f"--teacher {learned[1]}/mobilenet-best.params"
+    teacher += " --teacher-configuration 0.25xMOBILENET --hard-weight"
+    assert losses(train(f"{options} {teacher} 1", tmp_path / "hard")) == losses(plain)
+    assert losses(train(f"{options} {teacher} 0.5", tmp_path / "both")) != losses(plain)
+
+
+def test_the_loss_scale_of_float16_is_resumed(folder, tmp_path, monkeypatch):
+    """Oracle: two epochs in a row, on the CPU, which is only too slow for it."""
+    monkeypatch.setattr(torch_final, "check_dtype", lambda dtype, device: dtype)
+    options = f"{SMALL} --data-dir {folder} --framework pytorch --dtype float16 --save-frequency 1"
+    whole = train(f"{options} --num-epochs 2", tmp_path / "whole")
+    arrays, _ = checkpoints.load(tmp_path / "whole" / "mobilenet-0001.states")
+    assert arrays["loss_scale"][0] < 65536  # where it starts: it was lowered, and must stay so
+    train(f"{options} --num-epochs 1", tmp_path / "parts")
+    resumed = train(f"{options} --num-epochs 2 --resume-last", tmp_path / "parts")
+    assert losses(resumed) == losses(whole)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--dtype float16", "float16 needs a GPU"),
+        ("--num-gpus 4", "torchrun --nproc-per-node 4"),
+        ("--teacher mobilenet1.0", "need --framework mxnet"),
+        ("--framework mxnet --compile", "--compile needs --framework pytorch"),
+        ("--framework mxnet --dtype bfloat16", "dtype 'bfloat16' is not one of float16, float32"),
+        ("--batch-size 5000", "too few training images for one batch of 5000"),
+    ],
+)
+def test_mistakes_end_in_one_line(capsys, folder, tmp_path, options, message):
+    """Oracle: what is wrong is in the line; status 2; nothing is written."""
+    with pytest.raises(SystemExit) as caught:
+        train(f"{SMALL} --data-dir {folder} --framework pytorch {options}", tmp_path / "out")
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("framework", "other"), [("mxnet", "pytorch"), ("pytorch", "mxnet")])
+def test_files_of_the_other_framework_are_refused(framework, other, folder, tmp_path, capsys):
+    """Oracle: the file is in the line."""
+    options = f"{SMALL} --data-dir {folder} --num-epochs 1"
+    train(f"{options} --framework {other}", tmp_path)
+    with pytest.raises(SystemExit):
+        train(f"{options} --framework {framework} --resume-last", tmp_path)
+    assert f".states is of framework {other}, not of {framework}" in capsys.readouterr().err

@@ -113,6 +113,8 @@ def test_configurations_are_accepted_in_every_form(text, first):
         (["--warmup-epochs", "9"], "--warmup-epochs 9 is more than --num-epochs 3"),
         (["--resume-epoch", "2"], "--resume-epoch 2 needs --resume-params"),
         (["--resume-states", "a.states"], "--resume-states needs --resume-params"),
+        (["--resume-last", "--resume-params", "a.params"], "leave out --resume-params"),
+        (["--keep", "0"], "--keep: '0' is not a whole number of at least 1"),
     ],
 )
 def test_mistakes_are_named_in_one_line(arguments, message):

@@ -1,0 +1,63 @@
+"""PyTorch networks and optimisers as arrays and back; files that do not fit are named."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from models.torch_mobilenet_v1 import MobileNetV1
+from utils import checkpoints
+from utils.errors import UserError
+from utils.torch_checkpoints import (
+    load_momenta,
+    load_parameters,
+    momentum_arrays,
+    network_arrays,
+    save_parameters,
+)
+from utils.torch_recipe import NesterovSGD
+
+TINY, WIDER = (8,) * 14, (16,) * 14
+
+
+def trained(seed=0):
+    """Return a net and its optimiser after an update."""
+    torch.manual_seed(seed)
+    net = MobileNetV1(TINY, 4)
+    optimiser = NesterovSGD([{"params": list(net.parameters()), "wd": 0.1}], lambda n: 0.1, 0.9)
+    net(torch.randn(4, 3, 32, 32)).square().sum().backward()
+    optimiser.step()
+    return net, optimiser
+
+
+def test_parameters_and_momenta_come_back(tmp_path):
+    """Oracle: the tensors, bit for bit, and running statistics among them."""
+    net, optimiser = trained()
+    save_parameters(net, tmp_path / "n.params")
+    other, others = trained(1)
+    load_parameters(other, tmp_path / "n.params")
+    load_momenta(others, other, momentum_arrays(optimiser, net), "memory")
+    wanted, found = net.state_dict(), other.state_dict()
+    assert any(name.endswith("running_var") for name in wanted)
+    for name in wanted:
+        assert torch.equal(found[name], wanted[name]), name
+    for one, same in zip(net.parameters(), other.parameters(), strict=True):
+        assert torch.equal(others.state[same]["momentum"], optimiser.state[one]["momentum"])
+
+
+def test_files_that_do_not_fit_are_named(tmp_path):
+    """Oracle: the file and the difference are in the message; pickles are not opened."""
+    net, optimiser = trained()
+    save_parameters(net, tmp_path / "n.params")
+    with pytest.raises(UserError, match=r"n\.params does not fit .* has shape \(8, 3, 3, 3\)"):
+        load_parameters(MobileNetV1(WIDER, 4), tmp_path / "n.params")
+    with pytest.raises(UserError, match=r"m\.states does not fit the network: it lacks"):
+        load_momenta(optimiser, net, {}, "m.states")
+    arrays = network_arrays(net) | {"network/extra": np.zeros(1)}
+    checkpoints.save(tmp_path / "extra.params", arrays, {})
+    with pytest.raises(UserError, match="which has no extra"):
+        load_parameters(net, tmp_path / "extra.params")
+    (tmp_path / "p.params").write_bytes(pickle.dumps(net.state_dict()))
+    with pytest.raises(UserError, match=r"p\.params is no checkpoint or is damaged"):
+        load_parameters(net, tmp_path / "p.params")
