@@ -241,8 +241,8 @@ class Benchmark:
             "--save-dir", folder, "--logging-file", folder / "log", log=name,
         )  # fmt: skip
         lines = [line for _, line in read_lines(folder / "results.jsonl")]
-        for path in (*folder.glob("*.params"), *folder.glob("*.states")):
-            path.unlink()  # 50 MB that nobody needs
+        for path in (*folder.glob("*.params"), *folder.glob("*.states"), *folder.glob("*.onnx")):
+            path.unlink()  # 70 MB that nobody needs
         # The last epoch's accuracy: the best one's would be chosen on the validation images.
         return {"accuracy": lines[-1]["val_top1"], "wall_s": wall_s, "cpu_s": cpu_s}
 
