@@ -130,9 +130,9 @@ class Benchmark:
         self._run("latency.py", "fit", samples, self.table_path, log="table")
         plot = self.folder / "correlation.png"
         self._run("latency.py", "validate", held_out, self.table_path, plot, log="table")
-        return {"full_ms": self._predict(self._largest())}
+        return {"full_ms": self._predict(self.largest())}
 
-    def _largest(self):
+    def largest(self):
         """Return 1.0× MobileNet-v1, in the miniature the widest network of the space."""
         widest = float(self.settings.space[self.settings.space.index("--max-width") + 1])
         return scaled_widths(widest)
@@ -212,7 +212,7 @@ class Benchmark:
         def widths(results):
             if method in FROM_OWS:
                 return results[source][str(target)][method]
-            return results[source]["configuration"] if method in FROM_AOWS else self._largest()
+            return results[source]["configuration"] if method in FROM_AOWS else self.largest()
 
         def key(results):
             return seed, tuple(widths(results))
@@ -225,11 +225,12 @@ class Benchmark:
                 if other.startswith(f"final/{seed}/") and result["configuration"] == configuration:
                     return {**result, **row, "same_as": result.get("same_as", other)}
             row |= {"configuration": configuration, "predicted_ms": self._predict(configuration)}
-            return row | self._train(name, configuration, seed)
+            return row | self.train(name, configuration, seed)
 
         return Job(name, (source,), self.settings.epochs * self.settings.epoch_cost_s, run, key)
 
-    def _train(self, name, configuration, seed):
+    def train(self, name, configuration, seed):
+        """Train a configuration from scratch; return its accuracy and times."""
         folder = self.supernet_folder(name)
         shutil.rmtree(folder, ignore_errors=True)  # what a killed run left
         wall_s, cpu_s = self._run(

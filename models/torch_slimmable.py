@@ -84,13 +84,13 @@ class SlimmableMobileNetV1(nn.Module):
             if widths is not None and (is_depthwise or index == len(layers) - 1):
                 # A mask in front of a ReLU is a mask behind it. In place: BatchNorm goes backward
                 # from its input, so that the masked pass holds no more than one without masks.
-                x.mul_(_mask(widths[:, index // 2], x))
+                x.mul_(channel_mask(widths[:, index // 2], x))
             x = F.relu_(x)
         weight, bias = self.wide.classifier.weight, self.wide.classifier.bias
         return F.linear(x.mean((2, 3)), weight[:, : x.shape[1]], bias)
 
 
-def _mask(widths, x):
+def channel_mask(widths, x):
     """Return the mask of channels below each image's width, to multiply x (B, C, H, W) by."""
     channels = torch.arange(x.shape[1], device=x.device)
     return (channels < widths[:, None]).to(x.dtype)[:, :, None, None]

@@ -126,18 +126,22 @@ class TorchSupernet:
         """Return the validation accuracy of sub-networks, 0 to 1 each.
 
         Each sub-network is cut out of the weights, and its BatchNorm statistics are re-estimated
-        on training images. Processes that train together share the validation images.
+        on training images. Processes that train together share the validation images. Broken images
+        are not counted.
         """
         nets = [self._sub_network(configuration, train) for configuration in configurations]
-        correct = torch.zeros(len(nets), dtype=torch.int64, device=self._device)
+        counts = torch.zeros(1 + len(nets), dtype=torch.int64, device=self._device)  # of all first
         keys = validation_batches(len(val), self._batch_size)[self._rank :: self._ranks]
-        for images, labels in tqdm(self._read(val, keys), "validation", len(keys), leave=False):
+        read = self._read(val, keys, fill=False)
+        for images, labels in tqdm(read, "validation", len(keys), leave=False):
             x, y = (array.to(self._device, non_blocking=True) for array in (images, labels))
-            for index, net in enumerate(nets):
-                correct[index] += (net(x).argmax(1) == y).sum()
+            counts[0] += len(y)
+            for index, net in enumerate(nets, start=1):
+                counts[index] += (net(x).argmax(1) == y).sum()
         if self._ranks > 1:
-            dist.all_reduce(correct)
-        return [number / len(val) for number in correct.tolist()]
+            dist.all_reduce(counts)
+        seen, *correct = counts.tolist()
+        return [number / seen for number in correct]
 
     def _sub_network(self, configuration, train):
         net = cut_out(self._net, configuration)
@@ -149,8 +153,9 @@ class TorchSupernet:
         )
         return reestimate_batch_norm(net, images).eval()
 
-    def _read(self, dataset, keys):
-        return batches(dataset, keys, self._workers, pin_memory=self._device.type == "cuda")
+    def _read(self, dataset, keys, fill=True):
+        pin_memory = self._device.type == "cuda"
+        return batches(dataset, keys, self._workers, pin_memory, fill=fill)
 
     def _share(self, rows):
         """Return this process's share of the rows of a whole batch."""

@@ -106,7 +106,7 @@ def test_without_masks_behind_depthwise_layers_a_constant_would_leak(monkeypatch
     net, (images, *_) = slimmable(SPACE), batch_of(SPACE, 16)
     widths = rows(draw(1)[0], 16)
     right = net.masked(images, widths)
-    monkeypatch.setattr("models.torch_slimmable._mask", lambda widths, x: torch.ones(()))
+    monkeypatch.setattr("models.torch_slimmable.channel_mask", lambda widths, x: torch.ones(()))
     wrong = net.masked(images, widths)
     assert (right - wrong).abs().mean() > 0.1 * right.abs().mean()
 

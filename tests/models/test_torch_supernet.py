@@ -15,6 +15,7 @@ from models.torch_slimmable import cut_out
 from models.torch_supernet import SCALE, TorchSupernet
 from nas.search_space import SearchSpace
 from tests.models.torch_nets import batch_of, copy_from_gluon, slimmable
+from utils.broken_images import BROKEN
 from utils.data import open_dataset
 from utils.errors import UserError
 from utils.mxnet_runtime import mx
@@ -183,6 +184,38 @@ def test_accuracies_are_those_of_plain_nets_with_statistics_of_training_images()
             predicted = plain.eval()(torch.tensor(images)).argmax(1).numpy()
         assert accuracy == pytest.approx((predicted == labels).mean(), abs=3 / len(val))
     assert len(set(accuracies)) == 2
+
+
+class WithBroken:
+    """A dataset some of whose images cannot be read."""
+
+    def __init__(self, dataset, broken):
+        self.dataset, self.broken = dataset, broken
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, key):
+        image, label = self.dataset[key]
+        return image, BROKEN if key[1] in self.broken else label
+
+    def where(self, index):
+        return f"image {index}"
+
+
+def test_broken_images_do_not_count_in_accuracies():
+    """Oracle: what is right of the images 0 to 99 and of the others adds up to what is of all."""
+    net = supernet()
+    net._net.load_state_dict(slimmable(SPACE).state_dict())
+    digits, val = open_dataset("digits", SPACE.input_size, 0)
+    first, others = set(range(100)), set(range(100, len(val)))
+    right = []
+    for broken in (set(), others, first):
+        (accuracy,) = net.accuracies([SPACE.largest], digits, WithBroken(val, broken))
+        right.append(accuracy * (len(val) - len(broken)))
+    assert right == [pytest.approx(round(number)) for number in right]
+    assert right[0] == pytest.approx(right[1] + right[2])
+    assert 0 < right[1] and 0 < right[2]
 
 
 def test_batches_may_begin_within_an_epoch():

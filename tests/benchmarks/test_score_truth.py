@@ -1,0 +1,118 @@
+"""The benchmark of the score's truth: its networks, its windows, and its statistics."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from benchmarks.accuracy_jobs import FULL
+from benchmarks.score_truth import OURS, VARIANTS, ScoreTruth
+from benchmarks.score_truth_report import as_markdown, compare, partial_spearman, window_scores
+from benchmarks.score_truth_supernet import NETWORKS
+from models.torch_mobilenet_v1 import convolutions
+from nas.search_space import SearchSpace
+from utils import checkpoints
+
+SPACE = SearchSpace(input_size=32, classes=5, min_width=0.25, max_width=0.5, levels=3)
+
+
+def networks():
+    """Return a net of each kind with the same parameters, and a batch."""
+    nets = {
+        name: kind(SPACE.smallest, SPACE.largest, SPACE.classes).double()
+        for name, kind in NETWORKS.items()
+    }
+    for _, norm in convolutions(nets["ours"].wide):
+        torch.nn.init.normal_(norm.bias, 0.3, 0.5)
+    for net in nets.values():
+        net.load_state_dict(nets["ours"].state_dict())
+    rng = np.random.default_rng(0)
+    widths = torch.tensor([SPACE.draw_uniform(rng) for _ in range(6)])
+    return nets, torch.tensor(rng.standard_normal((6, 3, 32, 32))), widths
+
+
+def test_a_net_masked_everywhere_is_ours_where_all_images_have_the_same_widths():
+    """Oracle: our masked pass. With the same widths no zeros enter a channel that counts."""
+    nets, images, widths = networks()
+    same = widths[:1].expand_as(widths)
+    ours = nets["ours"].masked(images, same)
+    for name, net in nets.items():  # a leak is the same in all images: BatchNorm subtracts it
+        torch.testing.assert_close(net.masked(images, same), ours, msg=name)
+
+
+def test_every_variant_is_another_net_where_widths_differ():
+    """Oracle: each other."""
+    nets, images, widths = networks()
+    logits = [net.masked(images, widths) for net in nets.values()]
+    for first, second in itertools.combinations(logits, 2):
+        assert (first - second).abs().max() > 1e-3
+
+
+def test_statistics_of_active_images_are_those_of_the_batch_without_the_others():
+    """Oracle: BatchNorm of PyTorch on the images in use only."""
+    net = networks()[0]["active images"]
+    _, norm = convolutions(net.wide)[0]
+    mask = torch.zeros(6, norm.num_features, 1, 1, dtype=torch.float64)
+    mask[:4, :3] = 1
+    mask[:, 3:] = 1
+    x = torch.randn(6, norm.num_features, 8, 8, dtype=torch.float64)
+    y = net.normalised(x, norm, mask)
+    torch.testing.assert_close(y[:4, :3], norm.train()(x[:4])[:, :3])
+    torch.testing.assert_close(y[:, 3:], norm(x)[:, 3:])
+
+
+def test_windows_are_cut_from_what_the_supernet_recorded(tmp_path):
+    """Oracle: means by hand; the first epoch recorded 2 values of every width, the second 2."""
+    counts = np.full((len(SPACE.choices), max(SPACE.sizes)), 4)
+    values = np.tile([1.0, 2.0, 3.0, 5.0], counts.size)
+    for epoch, kept in ((1, 2), (2, 4)):
+        arrays = {"windows/values": values, "windows/counts": counts * kept // 4}
+        about = {"epoch": epoch, "search_space": SPACE.as_dict()}
+        checkpoints.save(checkpoints.checkpoint_path(tmp_path, epoch), arrays, about)
+    scores = window_scores(tmp_path, [SPACE.largest])
+    layers = len(SPACE.choices)
+    assert {name: float(s[0]) / layers for name, s in scores.items()} == pytest.approx(
+        {"last epoch": 4, "last half epoch": 5, "last two epochs": 2.75, "whole training": 2.75}
+    )
+
+
+def test_correlations_and_their_differences():
+    """Oracle: scipy.stats, and a predictor that is the truth itself."""
+    rng = np.random.default_rng(0)
+    truth, latency_ms = rng.random((2, 24))
+    noisy = truth + 0.5 * rng.random(24)
+    rows = compare({("a", "b"): noisy, ("c", "d"): truth}, truth, latency_ms, ("a", "b"))
+    noise, exact = rows
+    assert noise["rank_correlation"] == pytest.approx(stats.spearmanr(noisy, truth).statistic)
+    assert (exact["rank_correlation"], exact["interval"]) == (
+        pytest.approx(1),
+        pytest.approx([1, 1]),
+    )
+    low, high = noise["interval"]
+    assert low < noise["rank_correlation"] < high
+    assert noise["difference_interval"] == [0, 0]
+    assert exact["difference"] == pytest.approx(1 - noise["rank_correlation"])
+    assert exact["at_equal_latency"] == pytest.approx(1)
+    assert "| c | d | 1.00 (1.00 to 1.00) | +0." in as_markdown(rows, FULL, truth, ["x"])
+
+
+def test_what_latency_alone_explains_is_taken_out():
+    """Oracle: the correlation of what linear regressions on the third's ranks leave."""
+    first, second, third = np.random.default_rng(1).random((3, 50))
+    first, second = first + third, second + 2 * third
+    ranks = [stats.rankdata(values) for values in (first, second, third)]
+    rests = [r - np.polyval(np.polyfit(ranks[2], r, 1), ranks[2]) for r in ranks[:2]]
+    assert partial_spearman(first, second, third) == pytest.approx(np.corrcoef(*rests)[0, 1])
+    assert np.isnan(partial_spearman(first, second, first))
+
+
+def test_jobs_train_each_variant_and_each_configuration_once(tmp_path):
+    """Oracle: 7 variants, as many trainings as asked for, after the supernet that draws them."""
+    jobs = ScoreTruth(FULL, tmp_path, 20).jobs()
+    names = [job.name for job in jobs]
+    assert sorted(names) == sorted(
+        [f"supernet/{name}" for name in VARIANTS] + [f"truth/{n}" for n in range(20)]
+    )
+    assert all(job.needs == ((f"supernet/{OURS}",) if "truth" in job.name else ()) for job in jobs)
