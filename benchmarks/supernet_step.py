@@ -20,6 +20,7 @@ import time
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.timing import spread
 from models.mxnet_mobilenet_v1 import MobileNetV1
 from models.mxnet_slimmable import SlimmableMobileNetV1, cut_out, sandwich_step
 from nas.search_space import SearchSpace
@@ -90,11 +91,6 @@ def seconds(function):
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
-
-
-def spread(values, form):
-    low, middle, high = np.percentile(values, (25, 50, 75))
-    return f"{middle:{form}} ({low:{form}} to {high:{form}})"
 
 
 def compare(size, batch_size, repeats, seed):

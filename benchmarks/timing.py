@@ -29,11 +29,12 @@ def compare(name, fast, plain, *, fast_calls, plain_calls, repeats=9, limit_ms=N
     ratios = pairs[:, 1] / pairs[:, 0]
     asked = f", asked for: at most {limit_ms} ms" if limit_ms else ""
     print(f"{name} ({repeats} repeats)")
-    print(f"  ours    {_spread(pairs[:, 0] * 1e3)} ms{asked}")
-    print(f"  plain   {_spread(pairs[:, 1] * 1e3)} ms")
-    print(f"  ratio   {_spread(ratios)}")
+    print(f"  ours    {spread(pairs[:, 0] * 1e3)} ms{asked}")
+    print(f"  plain   {spread(pairs[:, 1] * 1e3)} ms")
+    print(f"  ratio   {spread(ratios)}")
 
 
-def _spread(values):
+def spread(values, form=".4g"):
+    """Return median and quartiles as text."""
     low, median, high = np.percentile(values, [25, 50, 75])
-    return f"{median:.4g} ({low:.4g} to {high:.4g})"
+    return f"{median:{form}} ({low:{form}} to {high:{form}})"

@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
+from benchmarks.timing import spread
 from models.torch_mobilenet_v1 import MobileNetV1, convolutions
 from models.torch_slimmable import SlimmableMobileNetV1, sandwich_step
 from nas.constrained_search import Constraint
@@ -143,11 +144,6 @@ def seconds(function, now):
     start = now()
     function()
     return now() - start
-
-
-def spread(values, form):
-    low, middle, high = np.percentile(values, (25, 50, 75))
-    return f"{middle:{form}} ({low:{form}} to {high:{form}})"
 
 
 def outside_the_network(space, batch_size, groups, repeats):

@@ -125,9 +125,9 @@ def test_files_that_were_not_measured_alike(folder, capsys):
         (["0xMOBILENET"], "multiplier must be greater than 0"),
         (["wide"], "is not a list of widths"),
         (["MOBILENET", "--device", "tpu"], "invalid choice: 'tpu'"),
-        (["MOBILENET", "--iterations", "0"], "0 is below 1"),
-        (["MOBILENET", "--batch-size", "many"], "invalid whole number value: 'many'"),
-        (["MOBILENET", "--warmup-time", "nan"], "must be at least 0"),
+        (["MOBILENET", "--iterations", "0"], "'0' is not a whole number of at least 1"),
+        (["MOBILENET", "--batch-size", "many"], "'many' is not a whole number"),
+        (["MOBILENET", "--warmup-time", "nan"], "'nan' is not a number of at least 0"),
         (["MOBILENET", "--colour", "red"], "unrecognized arguments: --colour red"),
         ([], "required: configurations"),
     ],
@@ -141,9 +141,9 @@ def test_bad_options_of_benchmark(folder, capsys, options, complaint):
     [
         (["--min-width", "0"], "width multipliers must satisfy 0 < minimum"),
         (["--min-width", "2"], "width multipliers must satisfy"),
-        (["--levels", "0"], "0 is below 1"),
-        (["--count", "-1"], "-1 is below 1"),
-        (["--seed", "-1"], "-1 is below 0"),
+        (["--levels", "0"], "'0' is not a whole number of at least 1"),
+        (["--count", "-1"], "'-1' is not a whole number of at least 1"),
+        (["--seed", "-1"], "'-1' is not a whole number of at least 0"),
     ],
 )
 def test_bad_options_of_generate(folder, capsys, options, complaint):

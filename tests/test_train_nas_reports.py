@@ -172,10 +172,10 @@ def test_scores_are_compared_with_the_accuracies_of_sub_networks(model, folder, 
 def test_options_that_do_not_go_together_are_refused(model, tmp_path, capsys):
     refused = {
         "lagrangian knows one latency target only": ["--search", "lagrangian", "--max-macs", "1e6"],
-        "--confidence must be at least 0.5": ["--confidence", "0.2"],
+        "--confidence: '0.2' is not a number of at least 0.5": ["--confidence", "0.2"],
         "--samples goes with --verify": ["--samples", "x.jsonl"],
-        "--keep must be at least 1": ["--keep", "0"],
-        "--max-params must be greater than 0": ["--max-params", "0"],
+        "--keep: '0' is not a whole number of at least 1": ["--keep", "0"],
+        "--max-params: '0' is not a number greater than 0": ["--max-params", "0"],
     }
     for message, options in refused.items():
         assert message in fails_with(capsys, arguments(model, tmp_path / "exp", *options))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from models.mobilenet_v1 import parse_configuration
 from utils.errors import UserError
-from utils.options import Parser
+from utils.options import Parser, above_zero, natural, not_negative, positive, share
 
 IMAGENET = "~/.mxnet/datasets/imagenet"
 LR_MODES = ("step", "poly", "cosine", "linear", "constant")
@@ -64,20 +64,20 @@ def _add_data(group):
         "-j",
         "--num-data-workers",
         dest="num_workers",
-        type=_natural,
+        type=natural,
         default=4,
         help="processes that read images; 0: none apart (4)",
     )
-    add("--batch-size", type=_positive, default=32, help="per device (32)")
-    add("--input-size", type=_positive, default=224, help="side of the input in pixels (224)")
+    add("--batch-size", type=positive, default=32, help="per device (32)")
+    add("--input-size", type=positive, default=224, help="side of the input in pixels (224)")
     add(
         "--crop-ratio",
         type=float,
         default=0.875,
         help="validation: side of the centre crop / shorter side of the image (0.875)",
     )
-    add("--num-classes", type=_positive, help="default: as many as the data have")
-    add("--seed", type=_natural, default=0, help="of weights, order and augmentation (0)")
+    add("--num-classes", type=positive, help="default: as many as the data have")
+    add("--seed", type=natural, default=0, help="of weights, order and augmentation (0)")
 
 
 def _add_network(group):
@@ -99,7 +99,7 @@ def _add_network(group):
     add("--compile", action="store_true", help="pytorch: compile the network by torch.compile")
     add(
         "--num-gpus",
-        type=_natural,
+        type=natural,
         default=0,
         help="0: train on the CPU; pytorch: 0 or 1, of each process (0)",
     )
@@ -120,24 +120,24 @@ def _add_network(group):
 
 def _add_optimiser(group):
     add = group.add_argument
-    add("--num-epochs", type=_positive, default=3, help="(3)")
-    add("--lr", type=_not_negative, default=0.1, help="learning rate after the warm-up (0.1)")
-    add("--momentum", type=_not_negative, default=0.9, help="Nesterov momentum (0.9)")
-    add("--wd", type=_not_negative, default=0.0001, help="weight decay (0.0001)")
+    add("--num-epochs", type=positive, default=3, help="(3)")
+    add("--lr", type=not_negative, default=0.1, help="learning rate after the warm-up (0.1)")
+    add("--momentum", type=not_negative, default=0.9, help="Nesterov momentum (0.9)")
+    add("--wd", type=not_negative, default=0.0001, help="weight decay (0.0001)")
     add("--no-wd", action="store_true", help="no weight decay of biases and of BatchNorm")
     add("--lr-mode", choices=LR_MODES, default="step", help="schedule after the warm-up (step)")
-    add("--lr-decay", type=_not_negative, default=0.1, help="factor of each step (0.1)")
-    add("--lr-decay-period", type=_natural, default=0, help="epochs between steps; 0: none (0)")
+    add("--lr-decay", type=not_negative, default=0.1, help="factor of each step (0.1)")
+    add("--lr-decay-period", type=natural, default=0, help="epochs between steps; 0: none (0)")
     add("--lr-decay-epoch", type=_epochs, default=(40, 60), help="epochs of the steps (40,60)")
-    add("--warmup-lr", type=_not_negative, default=0.0, help="learning rate at the start (0.0)")
-    add("--warmup-epochs", type=_natural, default=0, help="epochs of linear warm-up (0)")
+    add("--warmup-lr", type=not_negative, default=0.0, help="learning rate at the start (0.0)")
+    add("--warmup-epochs", type=natural, default=0, help="epochs of linear warm-up (0)")
 
 
 def _add_targets(group):
     add = group.add_argument
     add("--mixup", action="store_true", help="mix each image with another one of its batch")
-    add("--mixup-alpha", type=_above_zero, default=0.2, help="of the Beta distribution (0.2)")
-    add("--mixup-off-epoch", type=_natural, default=0, help="last epochs without mixup (0)")
+    add("--mixup-alpha", type=above_zero, default=0.2, help="of the Beta distribution (0.2)")
+    add("--mixup-off-epoch", type=natural, default=0, help="last epochs without mixup (0)")
     add("--label-smoothing", action="store_true", help="of 0.1, spread over all classes")
     add(
         "--teacher",
@@ -150,10 +150,10 @@ def _add_targets(group):
         default="MOBILENET",
         help="widths of a teacher from a file (MOBILENET)",
     )
-    add("--temperature", type=_above_zero, default=20.0, help="of the teacher's softmax (20)")
+    add("--temperature", type=above_zero, default=20.0, help="of the teacher's softmax (20)")
     add(
         "--hard-weight",
-        type=_share,
+        type=share,
         default=0.5,
         help="weight of the labels against the teacher, 0 to 1 (0.5)",
     )
@@ -170,7 +170,7 @@ def _add_files(group):
     )
     add(
         "--save-frequency",
-        type=_natural,
+        type=natural,
         default=10,
         help="epochs between saved parameters; 0: only the last and the best (10)",
     )
@@ -178,8 +178,8 @@ def _add_files(group):
         "--logging-file", type=Path, default=Path("train_imagenet.log"), help="(train_imagenet.log)"
     )
     add("--tensorboard", metavar="DIR", help="folder that TensorBoard's curves are written to")
-    add("--log-interval", type=_natural, default=50, help="batches between log lines (50)")
-    add("--resume-epoch", type=_natural, default=0, help="epochs that are done (0)")
+    add("--log-interval", type=natural, default=50, help="batches between log lines (50)")
+    add("--resume-epoch", type=natural, default=0, help="epochs that are done (0)")
     add("--resume-params", default="", help="parameters to start from")
     add("--resume-states", default="", help="states of the optimiser to start from")
     add(
@@ -189,7 +189,7 @@ def _add_files(group):
     )
     add(
         "--keep",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="keep the files of the newest N saved epochs and of the best (all)",
     )
@@ -202,35 +202,5 @@ def _configuration(text):
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _number(text, kind, holds, wanted):
-    try:
-        number = kind(text)
-    except ValueError:
-        number = None
-    if number is None or not holds(number):
-        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
-    return number
-
-
-def _positive(text):
-    return _number(text, int, lambda n: n > 0, "a whole number of at least 1")
-
-
-def _natural(text):
-    return _number(text, int, lambda n: n >= 0, "a whole number of at least 0")
-
-
-def _not_negative(text):
-    return _number(text, float, lambda x: 0 <= x < float("inf"), "a number of at least 0")
-
-
-def _above_zero(text):
-    return _number(text, float, lambda x: 0 < x < float("inf"), "a number greater than 0")
-
-
-def _share(text):
-    return _number(text, float, lambda x: 0 <= x <= 1, "a number from 0 to 1")
-
-
 def _epochs(text):
-    return tuple(_natural(part) for part in text.split(",") if part.strip())
+    return tuple(natural(part) for part in text.split(",") if part.strip())

@@ -1,41 +1,19 @@
 """The command line of latency.py, and what it says of the workload and the protocol."""
 
 import argparse
-import math
 
 from nas.cross_validation import AUTO
 from nas.search_space import SearchSpace
 from utils.devices import CLOCKS, DEVICES, DTYPES, Workload
 from utils.errors import UserError
 from utils.measuring import Protocol
-from utils.options import Parser
+from utils.options import Parser, natural, not_negative, positive, whole_number
 from utils.timing import REDUCTIONS
-
-
-def whole_number(minimum):
-    """Return an argument type: whole numbers of at least `minimum`."""
-
-    def parse(text):
-        number = int(text)
-        if number < minimum:
-            raise argparse.ArgumentTypeError(f"{number} is below {minimum}")
-        return number
-
-    parse.__name__ = "whole number"
-    return parse
-
-
-def seconds(text):
-    """An argument type: finite numbers of at least 0."""
-    number = float(text)
-    if not (math.isfinite(number) and number >= 0):
-        raise argparse.ArgumentTypeError(f"{text} must be at least 0")
-    return number
 
 
 def per_cent(text):
     """An argument type: per cent, greater than 0, as a share."""
-    share = seconds(text) / 100
+    share = not_negative(text) / 100
     if not share:
         raise argparse.ArgumentTypeError("0 per cent cannot be reached")
     return share
@@ -43,7 +21,7 @@ def per_cent(text):
 
 def weight(text):
     """An argument type: finite numbers of at least 0, or "auto"."""
-    return AUTO if text == AUTO else seconds(text)
+    return AUTO if text == AUTO else not_negative(text)
 
 
 def parse_args(description, argv=None):
@@ -68,7 +46,7 @@ def add_generate(stage):
     add("samples", help="file to write, or to continue: one JSON line per sample")
     add_measuring_options(stage)
     add("--biased", action="store_true", help="prefer variables that were seen least often")
-    add("-N", "--count", type=whole_number(1), default=8000, help="networks in the end (8000)")
+    add("-N", "--count", type=positive, default=8000, help="networks in the end (8000)")
     add(
         "--until",
         type=per_cent,
@@ -79,20 +57,20 @@ def add_generate(stage):
     add(
         "-R",
         "--repetitions",
-        type=whole_number(1),
+        type=positive,
         default=1,
         help="build and time each network so often; each time is one sample (1)",
     )
     add(
         "--save-every",
-        type=whole_number(1),
+        type=positive,
         default=1,
         help="force samples to the disk after every so many (1); a killed run loses no finished "
         "sample whatever this is, a power cut at most so many",
     )
     add("--min-width", type=float, default=0.2, help="least width multiplier (0.2)")
     add("--max-width", type=float, default=1.5, help="greatest width multiplier (1.5)")
-    add("--levels", type=whole_number(1), default=14, help="number of width multipliers (14)")
+    add("--levels", type=positive, default=14, help="number of width multipliers (14)")
 
 
 def add_fit(stage):
@@ -115,7 +93,7 @@ def add_fit(stage):
         "(linear, unless -K is a number)",
     )
     add("--strength", type=weight, metavar="R", help="weight of the prior, or auto (auto)")
-    add("--seed", type=whole_number(0), default=0, help="seed of the folds (0)")
+    add("--seed", type=natural, default=0, help="seed of the folds (0)")
     add("--curve", metavar="PNG", help="picture to write (MODEL.cross_validation.png)")
 
 
@@ -171,10 +149,10 @@ def add_measuring_options(stage):
         "trt: TensorRT",
     )
     add("--dtype", choices=DTYPES, default="fp32", help="precision (fp32)")
-    add("-B", "--batch-size", type=whole_number(1), default=64, help="images per batch (64)")
-    add("--input-size", type=whole_number(1), default=224, help="side of the images (224)")
+    add("-B", "--batch-size", type=positive, default=64, help="images per batch (64)")
+    add("--input-size", type=positive, default=224, help="side of the images (224)")
     add("--classes", type=whole_number(2), default=1000, help="number of classes (1000)")
-    add("--threads", type=whole_number(1), default=1, help="threads of a CPU runtime (1)")
+    add("--threads", type=positive, default=1, help="threads of a CPU runtime (1)")
     add("--tf32", action="store_true", help="allow TensorFloat-32 in fp32 on CUDA devices")
     add("--channels-last", action="store_true", help="gpu: NHWC memory format")
     add("--cuda-graph", action="store_true", help="gpu, trt: replay a CUDA graph")
@@ -186,16 +164,22 @@ def add_measuring_options(stage):
     )
     protocol = stage.add_argument_group("protocol")
     add = protocol.add_argument
-    add("-I", "--iterations", type=whole_number(1), default=60, help="timed runs (60)")
-    add("-W", "--warmup", type=whole_number(0), default=10, help="untimed runs before them (10)")
-    add("--warmup-time", type=seconds, default=0, metavar="S", help="warm up at least so long (0)")
+    add("-I", "--iterations", type=positive, default=60, help="timed runs (60)")
+    add("-W", "--warmup", type=natural, default=10, help="untimed runs before them (10)")
+    add(
+        "--warmup-time",
+        type=not_negative,
+        default=0,
+        metavar="S",
+        help="at least so long (0)",
+    )
     add(
         "--rounds",
-        type=whole_number(0),
+        type=natural,
         help="time networks in groups, a few runs each, in so many rounds; 0: each in a row "
         "(CPU runtimes: one round per 3 runs; others: 0)",
     )
-    add("--group-size", type=whole_number(1), default=20, help="networks of a group (20)")
+    add("--group-size", type=positive, default=20, help="networks of a group (20)")
     add(
         "--reduction",
         choices=REDUCTIONS,
@@ -208,7 +192,7 @@ def add_measuring_options(stage):
         help="CPU runtimes: wall time, or the process's CPU time, which other processes do not "
         "stretch (cpu if there is one thread)",
     )
-    add("--seed", type=whole_number(0), default=0, help="seed of what is drawn (0)")
+    add("--seed", type=natural, default=0, help="seed of what is drawn (0)")
 
 
 def search_space(args):

@@ -5,8 +5,10 @@ import os
 
 from nas.aows import SAMPLINGS
 from nas.ows import METHODS
-from utils.options import Parser
+from utils.options import Parser, above_zero, checked, natural, not_negative, positive
 from utils.ranks import ranks
+
+confidence = checked(float, lambda p: 0.5 <= p < 1, "a number of at least 0.5, less than 1")
 
 
 def parse_options(description, arguments=None):
@@ -32,58 +34,58 @@ def parse_options(description, arguments=None):
 
 def _add_data_and_training(add):
     add("--data", required=True, help="digits, glyphs, folder with train/ and val/, or .rec prefix")
-    add("-j", "--workers", type=int, default=os.cpu_count(), help="data loading processes")
-    add("--input-size", type=int, help="side of the images; default: the latency model's")
-    add("--epochs", type=int, default=20, help="epochs to train")
-    add("-b", "--batch-size", type=int, default=512, help="images per step")
-    add("--lr", type=float, default=0.1, help="learning rate per 256 images of a batch")
+    add("-j", "--workers", type=natural, default=os.cpu_count(), help="data loading processes")
+    add("--input-size", type=positive, help="side of the images; default: the latency model's")
+    add("--epochs", type=positive, default=20, help="epochs to train")
+    add("-b", "--batch-size", type=positive, default=512, help="images per step")
+    add("--lr", type=above_zero, default=0.1, help="learning rate per 256 images of a batch")
     add("--lr-schedule", choices=("constant", "cosine", "linear"), default="constant",
         help="course of the learning rate; cosine and linear end at 0")  # fmt: skip
-    add("--momentum", type=float, default=0.9, help="momentum of SGD")
-    add("--wd", type=float, default=1e-5, help="weight decay")
+    add("--momentum", type=not_negative, default=0.9, help="momentum of SGD")
+    add("--wd", type=not_negative, default=1e-5, help="weight decay")
     add("--framework", choices=("mxnet", "pytorch"), default="mxnet", help="that trains")
     add("--dtype", choices=("float32", "float16", "bfloat16"), default="float32",
         help="of PyTorch's forward passes, by autocast; float16 needs a GPU")  # fmt: skip
     add("--compile", action="store_true", help="compile PyTorch's passes at full width")
-    add("--configurations-per-batch", type=int, metavar="G", default=0,
+    add("--configurations-per-batch", type=natural, metavar="G", default=0,
         help="draw G configurations per step, each for an equal part of the batch, which passes "
         "on the network cut out for it (PyTorch); 0: every image its own")  # fmt: skip
     add("--no-cuda", action="store_true", help="train on the CPU even if there is a GPU")
-    add("--num-gpus", type=int,
+    add("--num-gpus", type=natural,
         help="GPUs to train on; default: all there are, else the CPU. PyTorch has one per process: "
         "torchrun --nproc-per-node N train_nas.py …")  # fmt: skip
-    add("--seed", type=int, default=0, help="seed of weights, data order and widths")
-    add("--print-freq", type=int, default=10, help="steps between two lines of aows.jsonl")
+    add("--seed", type=natural, default=0, help="seed of weights, data order and widths")
+    add("--print-freq", type=positive, default=10, help="steps between two lines of aows.jsonl")
     add("--expname", required=True, help="folder that everything is written to")
     add("--tensorboard", metavar="DIR", help="folder that TensorBoard's curves are written to")
     add("--resume", metavar="FILE", help="continue from this checkpoint")
     add("--resume-last", action="store_true", help="continue from the last checkpoint, if any")
-    add("--checkpoint-steps", type=int, metavar="N", default=0,
+    add("--checkpoint-steps", type=natural, metavar="N", default=0,
         help="write a checkpoint every N steps, too; 0: after epochs only")  # fmt: skip
-    add("--keep", type=int, default=2, help="checkpoints kept, the newest ones")
+    add("--keep", type=positive, default=2, help="checkpoints kept, the newest ones")
 
 
 def _add_search(add):
     add("--latency-model", required=True, action="append",
         help="latency table written by latency.py fit; may be given several times, each with its "
         "--latency-target: all targets are then met")  # fmt: skip
-    add("--latency-target", type=float, required=True, action="append",
+    add("--latency-target", type=above_zero, required=True, action="append",
         help="milliseconds per image")  # fmt: skip
-    add("--max-macs", type=float, help="limit on multiply-accumulate operations per image")
-    add("--max-params", type=float, help="limit on the number of parameters")
-    add("--confidence", type=float, metavar="P",
+    add("--max-macs", type=above_zero, help="limit on multiply-accumulate operations per image")
+    add("--max-params", type=above_zero, help="limit on the number of parameters")
+    add("--confidence", type=confidence, metavar="P",
         help="search on the table's upper bound, which a measured latency stays below with this "
         "probability (0.9); default: on the prediction")  # fmt: skip
-    add("--min-width", type=float, help="least width multiplier; default: the latency model's")
-    add("--max-width", type=float, help="greatest width multiplier; default: likewise")
-    add("--levels", type=int, help="number of width multipliers; default: likewise")
-    add("--window", type=int, default=100_000, help="images averaged per width of a layer")
+    add("--min-width", type=above_zero, help="least width multiplier; default: the latency model's")
+    add("--max-width", type=above_zero, help="greatest width multiplier; default: likewise")
+    add("--levels", type=positive, help="number of width multipliers; default: likewise")
+    add("--window", type=positive, default=100_000, help="images averaged per width of a layer")
     add("--search", choices=METHODS, default="exact",
         help="exact proves the answers; lagrangian bisects, as the reference does")  # fmt: skip
-    add("--gamma-iter", type=int, default=12, help="bisections of --search lagrangian")
+    add("--gamma-iter", type=positive, default=12, help="bisections of --search lagrangian")
     add("--AOWS", action="store_true", help="draw widths by the search's own probabilities")
-    add("--AOWS-warmup", type=int, default=5, help="epochs that draw widths uniformly first")
-    add("--AOWS-min-temp", type=float, default=0.0005, help="temperature at the end")
+    add("--AOWS-warmup", type=natural, default=5, help="epochs that draw widths uniformly first")
+    add("--AOWS-min-temp", type=above_zero, default=0.0005, help="temperature at the end")
     add("--sampling", choices=SAMPLINGS, default="independent",
         help="AOWS draws each layer from its marginal, as the reference does, or whole "
         "configurations")  # fmt: skip
@@ -92,7 +94,7 @@ def _add_search(add):
 def _add_reports(add):
     add("--pareto", action="store_true",
         help="write the Pareto-optimal pairs of score and latency: pareto.jsonl, .png")  # fmt: skip
-    add("--score-check", type=int, nargs="?", const=30, default=0, metavar="N",
+    add("--score-check", type=natural, nargs="?", const=30, default=0, metavar="N",
         help="evaluate N random sub-networks (30) and report how their accuracies rank with their "
         "scores: score_check.jsonl, score_check.png")  # fmt: skip
     add("--verify", action="store_true",
@@ -104,28 +106,14 @@ def _add_reports(add):
 
 
 def _check(parser, options):
-    """End with an error for values that cannot be, and for options that do not go together."""
+    """End with an error for options that do not go together."""
 
     def refuse(name, why):
         parser.error(f"--{name.replace('_', '-')} {why}")
 
-    for name in ("epochs", "batch_size", "window", "gamma_iter", "print_freq", "keep"):
-        if getattr(options, name) < 1:
-            refuse(name, "must be at least 1")
-    for name in ("checkpoint_steps", "score_check", "configurations_per_batch"):
-        if getattr(options, name) < 0:
-            refuse(name, "must be at least 0")
-    for name in ("lr", "AOWS_min_temp", "max_macs", "max_params"):
-        value = getattr(options, name)
-        if value is not None and not value > 0:
-            refuse(name, "must be greater than 0")
-    if not all(target > 0 for target in options.latency_target):
-        refuse("latency_target", "must be greater than 0")
     models, targets = len(options.latency_model), len(options.latency_target)
     if models != targets:
         refuse("latency_target", f"was given {targets} times, --latency-model {models} times")
-    if options.confidence is not None and not 0.5 <= options.confidence < 1:
-        refuse("confidence", "must be at least 0.5 and less than 1")
     several = models > 1 or options.max_macs or options.max_params
     if options.search == "lagrangian" and several:
         refuse("search", "lagrangian knows one latency target only; exact takes several limits")

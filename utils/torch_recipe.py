@@ -9,46 +9,7 @@ from models.torch_mobilenet_v1 import MobileNetV1
 from utils.errors import UserError
 from utils.final_recipe import SMOOTHING
 from utils.torch_checkpoints import load_parameters
-
-
-class NesterovSGD(torch.optim.Optimizer):
-    """SGD with Nesterov momentum by the update of MXNet's `nag`, which PyTorch's SGD has not.
-
-        w += m² v - (1 + m) lr (g + wd w),  then  v = m v - lr (g + wd w)
-
-    The learning rate is part of the momentum, so that the two differ where it changes; and MXNet's
-    kernel writes w in place before it computes v, whose decay is that of the new w.
-    groups: {"params": […], "wd": …}; rates: the learning rate as a function of the update's number
-    """
-
-    def __init__(self, groups, rates, momentum):
-        super().__init__(groups, {"momentum": momentum})
-        self.rates = rates
-        self.updates = 0
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
-
-    @property
-    def learning_rate(self):
-        """The learning rate of the last update."""
-        return self.rates(self.updates)
-
-    @torch.no_grad()
-    def step(self):
-        """Update the parameters by their gradients, all tensors of a group in one go."""
-        self.updates += 1
-        lr = self.learning_rate
-        for group in self.param_groups:
-            weights, m, wd = group["params"], group["momentum"], group["wd"]
-            gradients = [weight.grad for weight in weights]
-            momenta = [self.state[weight]["momentum"] for weight in weights]
-            decayed = torch._foreach_add(gradients, weights, alpha=wd)
-            torch._foreach_add_(weights, momenta, alpha=m * m)
-            torch._foreach_add_(weights, decayed, alpha=-(1 + m) * lr)
-            torch._foreach_mul_(momenta, m)
-            decayed = torch._foreach_add(gradients, weights, alpha=wd)
-            torch._foreach_add_(momenta, decayed, alpha=-lr)
+from utils.torch_sgd import NesterovSGD
 
 
 def make_optimiser(net, options, rates):

@@ -16,7 +16,7 @@ from utils.torch_checkpoints import (
     network_arrays,
     save_parameters,
 )
-from utils.torch_recipe import NesterovSGD
+from utils.torch_sgd import NesterovSGD
 
 TINY, WIDER = (8,) * 14, (16,) * 14
 
