@@ -30,8 +30,7 @@ class SlimmableMobileNetV1(nn.Module):
 
     smallest, largest: configurations, the least and the greatest width of every layer
     seed: of the parameters, as `initialised` makes them
-    Called itself, it makes the full-width pass. Activations lie channels-last, which convolutions
-    and BatchNorm are fastest with.
+    Activations lie channels-last, which convolutions and BatchNorm are fastest with.
     Running statistics are those of the full-width pass; no other pass reads or updates any.
     Where processes train together, batch statistics are those of all their images.
     Raises UserError if a width of smallest is greater than largest's.
@@ -43,8 +42,17 @@ class SlimmableMobileNetV1(nn.Module):
         self.wide.to(memory_format=torch.channels_last)
         self.smallest = check_within(smallest, self.wide.configuration)
 
-    def forward(self, images):
-        return self.full(images)
+    def forward(self, images, widths=None, one_for_all=False):
+        """Make the pass that the arguments ask for, for wrappers that know no other method.
+
+        widths: None for full width, else each image's
+        one_for_all: whether all widths are equal, for the narrow pass of this process alone
+        """
+        if widths is None:
+            return self.full(images)
+        if one_for_all:
+            return self.narrow(images, widths[0].tolist(), synchronised=False)
+        return self.masked(images, widths)
 
     def full(self, images):
         """Return the logits (B, classes) of images (B, 3, H, W); running statistics follow."""
@@ -112,7 +120,9 @@ def cut_out(net, configuration):
     return plain
 
 
-def sandwich_step(net, images, labels, widths, groups=0, autocast=None, scaler=None):
+def sandwich_step(
+    net, images, labels, widths, *, groups=0, autocast=None, scaler=None, reducing=None
+):
     """Compute the gradients of one training step, and return its SandwichLosses.
 
     images, labels, widths: this process's share of the batch, tensors (B, 3, H, W), (B,) and
@@ -120,16 +130,16 @@ def sandwich_step(net, images, labels, widths, groups=0, autocast=None, scaler=N
     groups: 0, or the number of equal groups of successive images that have the same configuration:
         each passes on the net cut out for it, with batch statistics of its own
     autocast: torch.autocast to make the forward passes in; scaler: GradScaler of the losses
+    reducing: where processes train together, the DistributedDataParallel of the net
     Gradients are the sum of the three passes', and the mean over all processes' images; losses are
     all processes' in their order. Each pass goes backward before the next one starts, so that the
     activations of only one are needed at a time.
     """
     net.zero_grad(set_to_none=True)
-    batch_size = len(labels) * (dist.get_world_size() if dist.is_initialized() else 1)
     autocast = autocast or nullcontext()
 
     def backward(losses):
-        loss = losses.sum() / batch_size
+        loss = losses.sum() / len(labels)
         (scaler.scale(loss) if scaler else loss).backward()
         return losses.detach()
 
@@ -146,34 +156,17 @@ def sandwich_step(net, images, labels, widths, groups=0, autocast=None, scaler=N
 
     random, soft_random = [], []  # … and random widths
     parts = (array.chunk(groups or 1) for array in (images, labels, target, widths))
-    for x, y, t, rows in zip(*parts, strict=True):
+    for index, (x, y, t, rows) in enumerate(zip(*parts, strict=True), start=1):
+        # DistributedDataParallel takes the mean over the processes of what gradients have added up
+        # to when the backward pass of its own call ends: so it makes the last pass only.
+        forward = reducing if reducing and index == (groups or 1) else net
         with autocast:
-            if groups:
-                logits = net.narrow(x, rows[0].tolist(), synchronised=False)
-            else:
-                logits = net.masked(x, rows)
+            logits = forward(x, rows, bool(groups))
             soft = F.cross_entropy(logits, t, reduction="none")
             random.append(F.cross_entropy(logits.detach(), y, reduction="none"))
         soft_random.append(backward(soft))
-    _sum_gradients(net)
     losses = torch.stack((full, torch.cat(random), soft_smallest, torch.cat(soft_random)))
     return SandwichLosses(*_gathered(losses.float()).cpu().numpy())
-
-
-def _sum_gradients(net):
-    """Add up the gradients of all processes.
-
-    Not by DistributedDataParallel: it reduces during the one backward pass that it expects of a
-    step, and that of one forward call; here three follow each other, on parts of the parameters.
-    """
-    if not dist.is_initialized():
-        return
-    gradients = [parameter.grad for parameter in net.parameters()]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(flat)
-    sizes = [gradient.numel() for gradient in gradients]
-    for gradient, part in zip(gradients, flat.split(sizes), strict=True):
-        gradient.copy_(part.view_as(gradient))
 
 
 def _gathered(losses):

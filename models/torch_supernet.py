@@ -6,6 +6,7 @@ from contextlib import ExitStack
 import numpy as np
 import torch
 import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from models.torch_mobilenet_v1 import reestimate_batch_norm
@@ -77,6 +78,9 @@ class TorchSupernet:
         if compile_passes:
             self._net.full = torch.compile(self._net.full)
             self._net.masked = torch.compile(self._net.masked)
+        self._reducing = None
+        if self._ranks > 1:
+            self._reducing = DistributedDataParallel(self._net, broadcast_buffers=False)
         self._optimiser = MomentumSGD(self._net.parameters(), momentum, weight_decay)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=dtype == "float16")
 
@@ -114,6 +118,7 @@ class TorchSupernet:
             groups=self._groups,
             autocast=autocast(self._device, self._dtype),
             scaler=self._scaler,
+            reducing=self._reducing,
         )
         self._optimiser.learning_rate = learning_rate
         self._scaler.step(self._optimiser)

@@ -83,9 +83,11 @@ def test_groups_of_images_draw_one_configuration_each(model, tmp_path, monkeypat
     assert results(tmp_path)[-1]["epoch"] == 2
 
 
-def test_two_processes_train_as_one(model, tmp_path):
+@pytest.mark.parametrize("groups", ["0", "4"])
+def test_two_processes_train_as_one(model, tmp_path, groups):
     """AOWS through its low temperatures. Oracle: one process; see the script for the precision."""
     options = [*PYTORCH, "--AOWS", "--AOWS-warmup", "1", "--print-freq", "1", "--lr", "0.01"]
+    options += ["--configurations-per-batch", groups]
     script = "tests.train_nas_in_double_precision"
     one = python_m(script, *arguments(model, tmp_path / "one", *options))
     assert one.returncode == 0, one.stderr

@@ -246,7 +246,7 @@ def test_a_step_holds_no_more_than_one_full_width_pass(groups):
     with HeldForBackward(net) as alone:
         F.cross_entropy(cut_out(net, SPACE.largest).train()(images), labels).backward()
     with HeldForBackward(net) as step:
-        sandwich_step(net, images, labels, widths, groups)
+        sandwich_step(net, images, labels, widths, groups=groups)
     with HeldForBackward(net) as twin:
         three_masked_passes(net, images, labels, widths)
     assert step.peak <= 1.1 * alone.peak
