@@ -99,7 +99,7 @@ class ScoreTruth:
             command = [
                 sys.executable, "-m", "benchmarks.score_truth_supernet", variant.network,
                 "--framework", "pytorch", "--data", self.settings.data, "-j", 0, "--no-cuda",
-                "--epochs", self.settings.supernet_epochs, "-b", 32, "--lr", 0.4,
+                "--epochs", self.settings.supernet_epochs, "-b", 32, "--lr", 0.2,
                 "--lr-schedule", variant.schedule, "--configurations-per-batch", variant.groups,
                 "--window", ALL, "--seed", 0, "--keep", self.settings.supernet_epochs,
                 "--latency-model", self.accuracy.table_path,

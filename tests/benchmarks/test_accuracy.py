@@ -2,6 +2,8 @@
 
 from benchmarks.accuracy_jobs import FULL, METHODS, MINIATURE, Benchmark
 from benchmarks.accuracy_report import as_markdown, write_report
+from nas.latency_table import LatencyTable
+from nas.search_space import SearchSpace
 
 
 def row(method, seed, accuracy, target=0.5, **more):
@@ -28,7 +30,7 @@ def test_equal_configurations_of_a_seed_are_trained_once(tmp_path):
     """Oracle: a result of the same seed is taken over, with its name."""
     benchmark = Benchmark(FULL, tmp_path)
     job = next(job for job in benchmark.jobs() if job.name == "final/1/0.5/OWS exact")
-    answers = {"0.5": {"OWS exact": [16] * 14, "uniform": [8] * 14}}
+    answers = {"0.5": {"OWS exact": [16] * 14, "random": [8] * 14}}
     results = {
         "table": {"full_ms": 0.4},
         "answers/1": answers,
@@ -38,8 +40,22 @@ def test_equal_configurations_of_a_seed_are_trained_once(tmp_path):
     taken = job.run(results)
     assert (taken["accuracy"], taken["same_as"]) == (0.7, "final/1/0.35/greedy")
     assert (taken["method"], taken["target"], taken["target_ms"]) == ("OWS exact", 0.5, 0.2)
-    other = next(job for job in benchmark.jobs() if job.name == "final/1/0.5/uniform")
+    other = next(job for job in benchmark.jobs() if job.name == "final/1/0.5/random")
     assert job.key(results) != other.key(results)
+
+
+def test_the_uniform_baseline_is_the_widest_that_meets_the_target(tmp_path):
+    """Oracle: a table by which latency is the number of the layers' channels, in µs."""
+    benchmark = Benchmark(MINIATURE, tmp_path)
+    space = SearchSpace(input_size=32, classes=10, min_width=0.1, max_width=0.7, levels=3)
+    entries = {v: v.out_channels / 1000 for v in space.variables}
+    LatencyTable(entries, {"search_space": space.as_dict()}).save(benchmark.table_path)
+    middle, widest = space.uniform_multipliers()[1:]
+    full_ms = LatencyTable.load(benchmark.table_path).predict(widest)
+    middle_ms = LatencyTable.load(benchmark.table_path).predict(middle)
+    assert benchmark.widest_uniform(full_ms) == widest == benchmark.largest()
+    assert benchmark.widest_uniform(0.999 * full_ms) == middle
+    assert benchmark.widest_uniform(middle_ms) == middle
 
 
 def test_the_table_pairs_seeds_and_tells_what_is_missing(tmp_path):
