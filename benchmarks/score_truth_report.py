@@ -14,7 +14,6 @@ from utils.supernet_checkpoints import WINDOWS
 RESAMPLES = 2000  # of the bootstrap
 WITHIN = 0.9  # share of the resamples inside the intervals that are printed
 DEFAULT = "last epoch"  # the window of the scores that variants are compared by
-SUB_NETWORK = "sub-network's accuracy"  # of the weights cut out, instead of a score
 NO_TRAINING = "none"  # variant: no supernet
 LATENCY = "predicted latency"
 
@@ -25,24 +24,20 @@ def write_report(benchmark, variants, results, folder):
     benchmark: a ScoreTruth; variants: names, the one that others are compared with first
     results:   {job: result}, of those that are finished
     """
-    trained = [name for name in benchmark.finals if name in results]
+    trained = benchmark.trained()
     if len(trained) < 3:
         raise UserError(f"{len(trained)} networks are trained from scratch: too few to compare")
-    configurations = [tuple(results[name]["configuration"]) for name in trained]
-    truth = np.array([results[name]["accuracy"] for name in trained])
+    configurations, truth = list(trained), np.array(list(trained.values()))
     table = LatencyTable.load(benchmark.accuracy.table_path)
     predictors = sizes(configurations, table)
-    for variant in variants:
-        if f"supernet/{variant}" in results:
-            checked = results[f"supernet/{variant}"]["checked"]
-            known = {tuple(line["configuration"]): line["accuracy"] for line in checked}
-            predictors[variant, SUB_NETWORK] = np.array([known[c] for c in configurations])
-            scores = window_scores(benchmark.supernet_folder(variant), configurations)
-            predictors |= {(variant, window): values for window, values in scores.items()}
+    done = [name for name in variants if f"supernet/{name}" in results]
+    for variant in done:
+        scores = window_scores(benchmark.supernet_folder(variant), configurations)
+        predictors |= {(variant, window): values for window, values in scores.items()}
     latency_ms = predictors[NO_TRAINING, LATENCY]
     rows = compare(predictors, truth, latency_ms, (variants[0], DEFAULT))
     write_lines(folder / "score_truth.jsonl", rows)
-    missing = [name for name in variants if f"supernet/{name}" not in results]
+    missing = sorted(set(variants) - set(done))
     text = as_markdown(rows, benchmark.settings, truth, missing)
     with atomic_write(folder / "score_truth.md", "w") as file:
         file.write(text)
@@ -136,8 +131,8 @@ def as_markdown(rows, settings, truth, missing):
     lines = [
         "# What the additive score tells of networks trained from scratch",
         "",
-        f"{len(truth)} random configurations of the search space on {settings.data}, trained from "
-        f"scratch for {settings.epochs} epochs, one seed: accuracies {truth.min():.1%} to "
+        f"{len(truth)} random configurations on {settings.data}, trained from scratch for "
+        f"{settings.epochs} epochs, once each: accuracies {truth.min():.1%} to "
         f"{truth.max():.1%}. Supernets: PyTorch, {settings.supernet_epochs} epochs, one seed. "
         "“ours”: cosine learning rate, masks where channels are mixed, batch statistics of all "
         "images, one configuration per image. Each other variant differs in what its name says.",

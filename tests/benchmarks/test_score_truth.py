@@ -12,8 +12,11 @@ from benchmarks.score_truth import OURS, VARIANTS, ScoreTruth
 from benchmarks.score_truth_report import as_markdown, compare, partial_spearman, window_scores
 from benchmarks.score_truth_supernet import NETWORKS
 from models.torch_mobilenet_v1 import convolutions
+from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from utils import checkpoints
+from utils.errors import UserError
+from utils.records import write_lines
 
 SPACE = SearchSpace(input_size=32, classes=5, min_width=0.25, max_width=0.5, levels=3)
 
@@ -108,11 +111,24 @@ def test_what_latency_alone_explains_is_taken_out():
     assert np.isnan(partial_spearman(first, second, first))
 
 
-def test_jobs_train_each_variant_and_each_configuration_once(tmp_path):
-    """Oracle: 7 variants, as many trainings as asked for, after the supernet that draws them."""
-    jobs = ScoreTruth(FULL, tmp_path, 20).jobs()
-    names = [job.name for job in jobs]
-    assert sorted(names) == sorted(
-        [f"supernet/{name}" for name in VARIANTS] + [f"truth/{n}" for n in range(20)]
+def test_jobs_train_each_variant_and_the_truth_takes_in_the_accuracy_benchmarks(tmp_path):
+    """Oracle: 7 variants, 12 configurations all different; trainings by hand."""
+    benchmark = ScoreTruth(FULL, tmp_path, 12)
+    with pytest.raises(UserError, match=r"table\.jsonl is missing"):
+        benchmark.jobs()
+    LatencyTable(dict.fromkeys(SPACE.variables, 1.0), {"search_space": SPACE.as_dict()}).save(
+        tmp_path / "table.jsonl"
     )
-    assert all(job.needs == ((f"supernet/{OURS}",) if "truth" in job.name else ()) for job in jobs)
+    names = [job.name for job in benchmark.jobs()]
+    assert names[0] == f"supernet/{OURS}"
+    assert sorted(names) == sorted(
+        [f"supernet/{name}" for name in VARIANTS] + [f"truth/{n}" for n in range(12)]
+    )
+    of_accuracy = {"final/0/0.5/random": 3, "final/0/0.5/greedy": 4, "ows/0": 5}
+    for path, values in (("jobs.jsonl", of_accuracy), ("score-truth.jsonl", {"truth/1": 6})):
+        lines = [
+            {"job": name, "result": {"configuration": [8, n], "accuracy": n / 10}}
+            for name, n in values.items()
+        ]
+        write_lines(tmp_path / path, lines)
+    assert benchmark.trained() == {(8, 6): 0.6, (8, 3): 0.3}
