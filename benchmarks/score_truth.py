@@ -45,11 +45,11 @@ OURS = "ours"
 VARIANTS = {
     OURS: Variant(),
     "constant learning rate": Variant(schedule="constant"),
-    "masks behind every layer": Variant(network="every layer masked"),
     "no masks behind depthwise layers": Variant(network="depthwise not masked"),
     "statistics of active images": Variant(network="active images"),
-    "8 configurations per batch": Variant(groups=8),
     "4 configurations per batch": Variant(groups=4),
+    "8 configurations per batch": Variant(groups=8),
+    "masks behind every layer": Variant(network="every layer masked"),
 }
 
 
@@ -134,7 +134,7 @@ def main():
     parser.add_argument("--report", action="store_true", help="run no jobs")
     args = parser.parse_args()
     folder = Path("output/accuracy-miniature" if args.miniature else "output/accuracy")
-    benchmark = ScoreTruth(*((MINIATURE, folder, 4) if args.miniature else (FULL, folder, 12)))
+    benchmark = ScoreTruth(*((MINIATURE, folder, 4) if args.miniature else (FULL, folder, 14)))
     if not args.report:
         run_all(benchmark.jobs(), benchmark.jobs_path, SLOTS)
     results_folder = folder if args.miniature else Path("benchmarks/results")

@@ -6,6 +6,7 @@ from models.mobilenet_v1 import count_macs, count_parameters
 from nas.latency_table import LatencyTable
 from nas.prediction_errors import spearman
 from nas.search_space import SearchSpace
+from nas.smoothing import smoothed
 from utils import checkpoints
 from utils.errors import UserError
 from utils.records import atomic_write, write_lines
@@ -78,7 +79,12 @@ def window_scores(folder, configurations):
     for name, lengths in kept.items():
         means = [p[-n:].mean() if n else -np.inf for p, n in zip(parts, lengths, strict=True)]
         unary = np.reshape(means, counts.shape)
-        scores[name] = np.array([unary[layers, row].sum() for row in states])
+        smooth = unary.copy()
+        images_of = lengths.reshape(counts.shape)
+        for row, widths, images in zip(smooth, space.choices, images_of, strict=True):
+            row[: len(widths)] = smoothed(row[: len(widths)], widths, images[: len(widths)])
+        for title, values in ((name, unary), (f"{name}, smoothed", smooth)):
+            scores[title] = np.array([values[layers, row].sum() for row in states])
     return scores
 
 
@@ -140,7 +146,8 @@ def as_markdown(rows, settings, truth, missing):
         f"ρ: Spearman's rank correlation with these accuracies, and its {WITHIN:.0%} interval over "
         f"{RESAMPLES} resamples of the configurations. Δ: its difference to that of “ours, "
         f"{DEFAULT}” on the same resamples. ρ at equal latency: the rank of the predicted latency "
-        "taken out of both.",
+        "taken out of both. Smoothed: the scores of each layer's widths as a quadratic function of "
+        "the logarithm of the width.",
         "",
     ]
     if missing:
