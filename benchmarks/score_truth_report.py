@@ -2,19 +2,16 @@
 
 import numpy as np
 
+from benchmarks.recorded_scores import DEFAULT, Recorded
 from models.mobilenet_v1 import count_macs, count_parameters
 from nas.latency_table import LatencyTable
 from nas.prediction_errors import spearman
 from nas.search_space import SearchSpace
-from nas.smoothing import smoothed
-from utils import checkpoints
 from utils.errors import UserError
 from utils.records import atomic_write, write_lines
-from utils.supernet_checkpoints import WINDOWS
 
 RESAMPLES = 2000  # of the bootstrap
 WITHIN = 0.9  # share of the resamples inside the intervals that are printed
-DEFAULT = "last epoch"  # the window of the scores that variants are compared by
 NO_TRAINING = "none"  # variant: no supernet
 LATENCY = "predicted latency"
 
@@ -32,14 +29,17 @@ def write_report(benchmark, variants, results, folder):
     table = LatencyTable.load(benchmark.accuracy.table_path)
     predictors = sizes(configurations, table)
     done = [name for name in variants if f"supernet/{name}" in results]
+    recorded = {}
     for variant in done:
-        scores = window_scores(benchmark.supernet_folder(variant), configurations)
+        recorded[variant] = Recorded(benchmark.supernet_folder(variant))
+        scores = recorded[variant].scores(configurations)
         predictors |= {(variant, window): values for window, values in scores.items()}
     latency_ms = predictors[NO_TRAINING, LATENCY]
     rows = compare(predictors, truth, latency_ms, (variants[0], DEFAULT))
     write_lines(folder / "score_truth.jsonl", rows)
     missing = sorted(set(variants) - set(done))
     text = as_markdown(rows, benchmark.settings, truth, missing)
+    text += noise_as_text(recorded[variants[0]])
     with atomic_write(folder / "score_truth.md", "w") as file:
         file.write(text)
     return text
@@ -55,37 +55,6 @@ def sizes(configurations, table):
         LATENCY: [table.predict(c) for c in configurations],
     }
     return {(NO_TRAINING, name): np.array(column) for name, column in values.items()}
-
-
-def window_scores(folder, configurations):
-    """Return {window: scores (n,)} by a supernet that was trained with an unlimited window."""
-    last = checkpoints.latest(folder)
-    if last is None:
-        raise UserError(f"{folder} holds no checkpoint")
-    arrays, about = checkpoints.load(last)
-    before, _ = checkpoints.load(checkpoints.checkpoint_path(folder, about["epoch"] - 1))
-    values, counts = (arrays[WINDOWS + name] for name in ("values", "counts"))
-    of_last = (counts - before[f"{WINDOWS}counts"]).ravel()  # values of the last epoch
-    kept = {
-        DEFAULT: of_last,
-        "last half epoch": of_last // 2,
-        "last two epochs": np.minimum(2 * of_last, counts.ravel()),
-        "whole training": counts.ravel(),
-    }
-    parts = np.split(values, np.cumsum(counts.ravel())[:-1])  # of each width of each layer
-    space, layers = SearchSpace.from_dict(about["search_space"]), np.arange(len(counts))
-    states = [space.states(configuration) for configuration in configurations]
-    scores = {}
-    for name, lengths in kept.items():
-        means = [p[-n:].mean() if n else -np.inf for p, n in zip(parts, lengths, strict=True)]
-        unary = np.reshape(means, counts.shape)
-        smooth = unary.copy()
-        images_of = lengths.reshape(counts.shape)
-        for row, widths, images in zip(smooth, space.choices, images_of, strict=True):
-            row[: len(widths)] = smoothed(row[: len(widths)], widths, images[: len(widths)])
-        for title, values in ((name, unary), (f"{name}, smoothed", smooth)):
-            scores[title] = np.array([values[layers, row].sum() for row in states])
-    return scores
 
 
 def compare(predictors, truth, latency_ms, baseline, seed=0):
@@ -130,6 +99,18 @@ def partial_spearman(first, second, given):
     between, a, b = spearman(first, second), spearman(first, given), spearman(second, given)
     rest = (1 - a**2) * (1 - b**2)
     return (between - a * b) / rest**0.5 if rest > 1e-12 else float("nan")
+
+
+def noise_as_text(recorded):
+    """Return sentences on how far the scores of a supernet stand out of their noise."""
+    lines = ["", "How far a layer's scores stand out of their noise, in “ours”, medians:", ""]
+    for window in recorded.windows:
+        error, spread = recorded.noise(window)
+        lines.append(
+            f"- {window}: standard error of a score {error:.4f}, standard deviation of the scores "
+            f"of a layer's widths {spread:.4f}"
+        )
+    return "\n".join([*lines, ""])
 
 
 def as_markdown(rows, settings, truth, missing):

@@ -8,8 +8,9 @@ import torch
 from scipy import stats
 
 from benchmarks.accuracy_jobs import FULL
+from benchmarks.recorded_scores import Recorded
 from benchmarks.score_truth import OURS, VARIANTS, ScoreTruth
-from benchmarks.score_truth_report import as_markdown, compare, partial_spearman, window_scores
+from benchmarks.score_truth_report import as_markdown, compare, partial_spearman
 from benchmarks.score_truth_supernet import NETWORKS
 from models.torch_mobilenet_v1 import convolutions
 from nas.latency_table import LatencyTable
@@ -74,11 +75,14 @@ def test_windows_are_cut_from_what_the_supernet_recorded(tmp_path):
         arrays = {"windows/values": values, "windows/counts": counts * kept // 4}
         about = {"epoch": epoch, "search_space": SPACE.as_dict()}
         checkpoints.save(checkpoints.checkpoint_path(tmp_path, epoch), arrays, about)
-    scores = window_scores(tmp_path, [SPACE.largest])
+    recorded = Recorded(tmp_path)
+    scores = recorded.scores([SPACE.largest])
     layers = len(SPACE.choices)
     expected = {"last epoch": 4, "last half epoch": 5, "last two epochs": 2.75}
     expected["whole training"] = 2.75
-    expected |= {f"{name}, smoothed": mean for name, mean in expected.items()}  # all are equal
+    # (3, 5) deviates by 1 from its mean; all scores are equal, and stay so when smoothed.
+    assert recorded.noise("last epoch") == (pytest.approx(0.5**0.5), 0)
+    expected |= {f"{name}, smoothed": mean for name, mean in expected.items()}
     assert {name: float(s[0]) / layers for name, s in scores.items()} == pytest.approx(expected)
 
 
