@@ -94,8 +94,8 @@ class ScoreTruth:
         jobs = []
         for name, variant in VARIANTS.items():
             jobs.append(Job(f"supernet/{name}", (), cost, self._train_supernet(name, variant)))
-            jobs += trainings[:2]
-            trainings = trainings[2:]
+            jobs += trainings[:3]
+            trainings = trainings[3:]
         return jobs + trainings
 
     def _train_supernet(self, name, variant):
