@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from benchmarks.accuracy_jobs import FULL
-from benchmarks.recorded_scores import Recorded
+from benchmarks.recorded_scores import Recorded, smoothed
 from benchmarks.score_truth import OURS, VARIANTS, ScoreTruth
 from benchmarks.score_truth_report import as_markdown, compare, partial_spearman
 from benchmarks.score_truth_supernet import NETWORKS
@@ -137,3 +137,31 @@ def test_jobs_train_each_variant_and_the_truth_takes_in_the_accuracy_benchmarks(
         ]
         write_lines(tmp_path / path, lines)
     assert benchmark.trained() == {(8, 6): 0.6, (8, 3): 0.3}
+
+
+WIDTHS = np.array([8, 16, 24, 40, 64, 96])
+
+
+def test_a_quadratic_of_the_logarithm_is_left_as_it_is():
+    """Oracle: the polynomial itself; a width without images keeps its score, whatever it is."""
+    scores = 0.1 * np.log(WIDTHS) - 0.02 * np.log(WIDTHS) ** 2 - 1
+    scores[2] = -np.inf
+    counts = np.array([5, 9, 0, 3, 7, 1])
+    assert smoothed(scores, WIDTHS, counts) == pytest.approx(scores)
+
+
+def test_counts_weigh_the_scores():
+    """Oracle: np.polyfit on every value, so often as it was counted."""
+    rng = np.random.default_rng(0)
+    counts = rng.integers(1, 20, size=6)
+    scores = rng.standard_normal(6)
+    each = np.repeat(np.arange(6), counts)
+    line = np.polyfit(np.log(WIDTHS)[each], scores[each], 1)
+    assert smoothed(scores, WIDTHS, counts, degree=1) == pytest.approx(
+        np.polyval(line, np.log(WIDTHS))
+    )
+
+
+def test_few_widths_are_left_alone():
+    scores = [-1.0, -2.0, -1.0, -np.inf]
+    assert smoothed(scores, WIDTHS[:4], [1, 1, 1, 0]).tolist() == scores
