@@ -13,19 +13,16 @@ Killed and started again, it goes on: output/accuracy/jobs.jsonl holds the finis
 Writes accuracy.jsonl, accuracy.md, accuracy.png into benchmarks/results.
 """
 
-import argparse
 import json
 import subprocess
 import sys
-from pathlib import Path
 
-from benchmarks.accuracy_jobs import DEVICE, FULL, MINIATURE, Benchmark
+from benchmarks.accuracy_jobs import DEVICE, SLOTS, Benchmark, parse_arguments
 from benchmarks.accuracy_report import write_report
 from benchmarks.jobs import finished, run_all
 from utils.data import open_dataset
 from utils.errors import exits_with_one_line
 
-SLOTS = 2  # jobs at a time, each with one thread
 RUNS = 60  # timed runs of each answer
 
 
@@ -79,16 +76,11 @@ def report(benchmark, results_folder):
 
 @exits_with_one_line
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--miniature", action="store_true", help="digits, one seed, few epochs")
-    parser.add_argument("--report", action="store_true", help="run no jobs")
-    args = parser.parse_args()
-    folder = Path("output/accuracy-miniature" if args.miniature else "output/accuracy")
-    benchmark = Benchmark(MINIATURE if args.miniature else FULL, folder)
+    args = parse_arguments(__doc__.partition("\n")[0])
+    benchmark = Benchmark(args.settings, args.folder)
     if not args.report:
         run_all(benchmark.jobs(), benchmark.jobs_path, SLOTS)
-    results_folder = folder if args.miniature else Path("benchmarks/results")
-    report(benchmark, results_folder)
+    report(benchmark, args.results_folder)
 
 
 if __name__ == "__main__":

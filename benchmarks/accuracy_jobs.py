@@ -1,5 +1,6 @@
 """The jobs of benchmarks.accuracy: the table, the supernets, their answers, the trainings."""
 
+import argparse
 import shutil
 import sys
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ FROM_OWS = {
 FROM_AOWS = {"AOWS independent": "independent", "AOWS joint": "joint"}  # -> --sampling
 METHODS = ("uniform", *FROM_OWS, *FROM_AOWS)
 DEVICE = ("--device", "onnxruntime", "--batch-size", "1", "--threads", "1")
+SLOTS = 2  # jobs at a time, each with one thread
 FRAMEWORK = ()  # of both training scripts: MXNet, their default
 
 
@@ -75,6 +77,22 @@ MINIATURE = Settings(
 )
 
 
+def parse_arguments(description):
+    """Return the command line of a benchmark over these jobs.
+
+    settings: Settings; folder, results_folder: of the jobs and of what is reported
+    report: whether to run no jobs
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--miniature", action="store_true", help="digits, one seed, few epochs")
+    parser.add_argument("--report", action="store_true", help="run no jobs")
+    args = parser.parse_args()
+    args.settings = MINIATURE if args.miniature else FULL
+    args.folder = Path("output/accuracy-miniature" if args.miniature else "output/accuracy")
+    args.results_folder = args.folder if args.miniature else Path("benchmarks/results")
+    return args
+
+
 class Benchmark:
     """The jobs over one folder; every command is one that a user could type."""
 
@@ -113,7 +131,8 @@ class Benchmark:
         """Return the folder of the supernet that a job trains."""
         return self.folder / name.replace("/", "-").replace(" ", "-")
 
-    def _run(self, script, *arguments, log):
+    def run(self, script, *arguments, log):
+        """Run a script, or "-m" a module, with its arguments; return its (seconds, CPU seconds)."""
         command = [sys.executable, script, *map(str, arguments)]
         return run_command(command, self.folder / "logs" / f"{log.replace('/', '-')}.log")
 
@@ -126,35 +145,44 @@ class Benchmark:
             (held_out, 1, self.settings.samples // 4),
         ):
             options = ("--biased", "--seed", seed, "--count", count, path)
-            self._run("latency.py", "generate", *common, *options, log="table")
-        self._run("latency.py", "fit", samples, self.table_path, log="table")
+            self.run("latency.py", "generate", *common, *options, log="table")
+        self.run("latency.py", "fit", samples, self.table_path, log="table")
         plot = self.folder / "correlation.png"
-        self._run("latency.py", "validate", held_out, self.table_path, plot, log="table")
-        return {"full_ms": self._predict(self.largest())}
+        self.run("latency.py", "validate", held_out, self.table_path, plot, log="table")
+        return {"full_ms": self.table().predict(self.largest())}
 
     def largest(self):
         """Return 1.0× MobileNet-v1, in the miniature the widest network of the space."""
         widest = float(self.settings.space[self.settings.space.index("--max-width") + 1])
         return scaled_widths(widest)
 
-    def _predict(self, configuration):
-        return LatencyTable.load(self.table_path).predict(configuration)
+    def table(self):
+        """Return the latency table."""
+        return LatencyTable.load(self.table_path)
+
+    def space(self):
+        """Return the search space, the table's."""
+        return SearchSpace.from_dict(self.table().metadata["search_space"])
 
     def widest_uniform(self, target_ms):
         """Return the widest uniform multiplier of the search space that meets a target."""
-        table = LatencyTable.load(self.table_path)
-        space = SearchSpace.from_dict(table.metadata["search_space"])
-        return max(c for c in space.uniform_multipliers() if table.predict(c) <= target_ms)
+        table, uniform = self.table(), self.space().uniform_multipliers()
+        return max(c for c in uniform if table.predict(c) <= target_ms)
 
-    def _supernet(self, name, target_ms, seed, *options):
-        """Train or ask the supernet of a job; returns its times."""
-        return self._run(
-            "train_nas.py", *FRAMEWORK, "--data", self.settings.data, "-j", 0, "--no-cuda",
+    def supernet_options(self, folder, target_ms, seed):
+        """Return the options of train_nas.py for a supernet; later ones win over them."""
+        return (
+            "--data", self.settings.data, "-j", 0, "--no-cuda",
             "--epochs", self.settings.supernet_epochs, "-b", 32, "--lr", 0.2,
             "--lr-schedule", "cosine", "--window", self.settings.window, "--seed", seed,
             "--latency-model", self.table_path, "--latency-target", target_ms,
-            "--expname", self.supernet_folder(name), *options, log=name,
+            "--expname", folder,
         )  # fmt: skip
+
+    def _supernet(self, name, target_ms, seed, *options):
+        """Train or ask the supernet of a job; returns its times."""
+        common = self.supernet_options(self.supernet_folder(name), target_ms, seed)
+        return self.run("train_nas.py", *FRAMEWORK, *common, *options, log=name)
 
     def _train_ows(self, seed):
         name = f"ows/{seed}"
@@ -210,9 +238,10 @@ class Benchmark:
     def _training(self, seed, target, method):
         """Return the job that trains an answer from scratch, unless an equal one was trained."""
         name = f"final/{seed}/{target}/{method}"
-        source = {name: f"answers/{seed}" for name in FROM_OWS}
-        source |= {name: f"aows/{seed}/{target}/{name}" for name in FROM_AOWS}
-        source = source.get(method, "table")
+        if method in FROM_OWS:
+            source = f"answers/{seed}"
+        else:
+            source = f"aows/{seed}/{target}/{method}" if method in FROM_AOWS else "table"
 
         def widths(results):
             if method in FROM_OWS:
@@ -231,7 +260,10 @@ class Benchmark:
             for other, result in results.items():
                 if other.startswith(f"final/{seed}/") and result["configuration"] == configuration:
                     return {**result, **row, "same_as": result.get("same_as", other)}
-            row |= {"configuration": configuration, "predicted_ms": self._predict(configuration)}
+            row |= {
+                "configuration": configuration,
+                "predicted_ms": self.table().predict(configuration),
+            }
             return row | self.train(name, configuration, seed)
 
         return Job(name, (source,), self.settings.epochs * self.settings.epoch_cost_s, run, key)
@@ -240,7 +272,7 @@ class Benchmark:
         """Train a configuration from scratch; return its accuracy and times."""
         folder = self.supernet_folder(name)
         shutil.rmtree(folder, ignore_errors=True)  # what a killed run left
-        wall_s, cpu_s = self._run(
+        wall_s, cpu_s = self.run(
             "train_final.py", *FRAMEWORK, "--data-dir", self.settings.data, "--input-size", 32,
             "--configuration", ",".join(map(str, configuration)), "-j", 0, "--num-gpus", 0,
             # The last layers see one pixel of 32×32: 32 images a batch are too few for their

@@ -14,21 +14,16 @@ Killed and started again, it goes on. Writes score_truth.jsonl and score_truth.m
 benchmarks/results; with --miniature beside the jobs.
 """
 
-import argparse
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy_jobs import FULL, MINIATURE, Benchmark
-from benchmarks.jobs import Job, finished, run_all, run_command
+from benchmarks.accuracy_jobs import SLOTS, Benchmark, parse_arguments
+from benchmarks.jobs import Job, finished, run_all
 from benchmarks.score_truth_report import write_report
-from nas.latency_table import LatencyTable
-from nas.search_space import SearchSpace
 from utils.errors import UserError, exits_with_one_line
 
-SLOTS = 2  # jobs at a time, each with one thread
 ALL = 1_000_000  # images of a window that keeps everything
 
 
@@ -83,8 +78,7 @@ class ScoreTruth:
         """Return all jobs, supernets and trainings from scratch in turn."""
         if not self.accuracy.table_path.is_file():
             raise UserError(f"{self.accuracy.table_path} is missing: run benchmarks.accuracy")
-        table = LatencyTable.load(self.accuracy.table_path)
-        space, rng = SearchSpace.from_dict(table.metadata["search_space"]), np.random.default_rng(0)
+        space, rng = self.accuracy.space(), np.random.default_rng(0)
         cost = self.settings.epochs * self.settings.epoch_cost_s
         trainings = [
             Job(name, (), cost, self._train_final(name, space.draw_uniform(rng)))
@@ -100,21 +94,16 @@ class ScoreTruth:
 
     def _train_supernet(self, name, variant):
         def run(_):
-            full_ms = LatencyTable.load(self.accuracy.table_path).predict(self.accuracy.largest())
-            folder = self.supernet_folder(name)
-            # All checkpoints are kept: the last but one tells what the last epoch adds.
-            command = [
-                sys.executable, "-m", "benchmarks.score_truth_supernet", variant.network,
-                "--framework", "pytorch", "--data", self.settings.data, "-j", 0, "--no-cuda",
-                "--epochs", self.settings.supernet_epochs, "-b", 32, "--lr", 0.2,
-                "--lr-schedule", variant.schedule, "--configurations-per-batch", variant.groups,
-                "--window", ALL, "--seed", 0, "--keep", self.settings.supernet_epochs,
-                "--latency-model", self.accuracy.table_path,
-                "--latency-target", self.settings.targets[0] * full_ms,
-                "--expname", folder, "--resume-last",
-            ]  # fmt: skip
-            log = self.folder / "logs" / f"{folder.name}.log"
-            wall_s, cpu_s = run_command(list(map(str, command)), log)
+            full_ms = self.accuracy.table().predict(self.accuracy.largest())
+            target_ms, folder = self.settings.targets[0] * full_ms, self.supernet_folder(name)
+            wall_s, cpu_s = self.accuracy.run(
+                "-m", "benchmarks.score_truth_supernet", variant.network,
+                *self.accuracy.supernet_options(folder, target_ms, seed=0),
+                "--framework", "pytorch", "--lr-schedule", variant.schedule,
+                "--configurations-per-batch", variant.groups, "--window", ALL,
+                # All checkpoints are kept: the last but one tells what the last epoch adds.
+                "--keep", self.settings.supernet_epochs, "--resume-last", log=folder.name,
+            )  # fmt: skip
             return {"wall_s": wall_s, "cpu_s": cpu_s}
 
         return run
@@ -129,16 +118,12 @@ class ScoreTruth:
 
 @exits_with_one_line
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--miniature", action="store_true", help="digits, few epochs")
-    parser.add_argument("--report", action="store_true", help="run no jobs")
-    args = parser.parse_args()
-    folder = Path("output/accuracy-miniature" if args.miniature else "output/accuracy")
-    benchmark = ScoreTruth(*((MINIATURE, folder, 4) if args.miniature else (FULL, folder, 14)))
+    args = parse_arguments(__doc__.partition("\n")[0])
+    benchmark = ScoreTruth(args.settings, args.folder, count=4 if args.miniature else 14)
     if not args.report:
         run_all(benchmark.jobs(), benchmark.jobs_path, SLOTS)
-    results_folder = folder if args.miniature else Path("benchmarks/results")
-    print(write_report(benchmark, list(VARIANTS), finished(benchmark.jobs_path), results_folder))
+    results = finished(benchmark.jobs_path)
+    print(write_report(benchmark, list(VARIANTS), results, args.results_folder))
 
 
 if __name__ == "__main__":

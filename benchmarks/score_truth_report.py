@@ -4,9 +4,7 @@ import numpy as np
 
 from benchmarks.recorded_scores import DEFAULT, Recorded
 from models.mobilenet_v1 import count_macs, count_parameters
-from nas.latency_table import LatencyTable
 from nas.prediction_errors import spearman
-from nas.search_space import SearchSpace
 from utils.errors import UserError
 from utils.records import atomic_write, write_lines
 
@@ -25,10 +23,11 @@ def write_report(benchmark, variants, results, folder):
     trained = benchmark.trained()
     if len(trained) < 3:
         raise UserError(f"{len(trained)} networks are trained from scratch: too few to compare")
-    configurations, truth = list(trained), np.array(list(trained.values()))
-    table = LatencyTable.load(benchmark.accuracy.table_path)
-    predictors = sizes(configurations, table)
     done = [name for name in variants if f"supernet/{name}" in results]
+    if variants[0] not in done:
+        raise UserError(f"the supernet {variants[0]!r}, which others are compared with, is missing")
+    configurations, truth = list(trained), np.array(list(trained.values()))
+    predictors = sizes(configurations, benchmark.accuracy.table(), benchmark.accuracy.space())
     recorded = {}
     for variant in done:
         recorded[variant] = Recorded(benchmark.supernet_folder(variant))
@@ -45,9 +44,8 @@ def write_report(benchmark, variants, results, folder):
     return text
 
 
-def sizes(configurations, table):
+def sizes(configurations, table, space):
     """Return {(NO_TRAINING, name): values (n,)}: what is known of configurations untrained."""
-    space = SearchSpace.from_dict(table.metadata["search_space"])
     size = space.input_size, space.classes, space.strides
     values = {
         "MACs": [count_macs(c, *size) for c in configurations],

@@ -10,7 +10,7 @@ from scipy import stats
 from benchmarks.accuracy_jobs import FULL
 from benchmarks.recorded_scores import Recorded, smoothed
 from benchmarks.score_truth import OURS, VARIANTS, ScoreTruth
-from benchmarks.score_truth_report import as_markdown, compare, partial_spearman
+from benchmarks.score_truth_report import as_markdown, compare, partial_spearman, write_report
 from benchmarks.score_truth_supernet import NETWORKS
 from models.torch_mobilenet_v1 import convolutions
 from nas.latency_table import LatencyTable
@@ -137,6 +137,19 @@ def test_jobs_train_each_variant_and_the_truth_takes_in_the_accuracy_benchmarks(
         ]
         write_lines(tmp_path / path, lines)
     assert benchmark.trained() == {(8, 6): 0.6, (8, 3): 0.3}
+
+
+def test_a_report_needs_networks_and_the_supernet_to_compare_with(tmp_path):
+    benchmark = ScoreTruth(FULL, tmp_path, 14)
+    with pytest.raises(UserError, match="0 networks are trained from scratch"):
+        write_report(benchmark, list(VARIANTS), {}, tmp_path)
+    lines = [
+        {"job": f"truth/{n}", "result": {"configuration": [8, n], "accuracy": n / 10}}
+        for n in range(3)
+    ]
+    write_lines(tmp_path / "score-truth.jsonl", lines)
+    with pytest.raises(UserError, match=f"the supernet '{OURS}', which .* is missing"):
+        write_report(benchmark, list(VARIANTS), {}, tmp_path)
 
 
 WIDTHS = np.array([8, 16, 24, 40, 64, 96])
