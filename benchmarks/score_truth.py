@@ -5,10 +5,10 @@
     python -m benchmarks.score_truth --report      what is finished, as a table
     python -m benchmarks.score_truth --miniature   all steps on the digits, in minutes
 
-The truth is the accuracy of random configurations trained from scratch: those of
-benchmarks.accuracy, which meet its targets, and others drawn from the whole search space. One
-PyTorch supernet per variant gives their scores, over windows of several lengths. Compared are the
-rank correlations of the scores with the truth.
+The truth is the accuracy of random configurations trained from scratch, twice with different seeds:
+those of benchmarks.accuracy, which meet its targets, and others drawn from the whole search space.
+PyTorch supernets, of several seeds per variant, give their scores, over windows of several lengths.
+Compared are the rank correlations of the scores with the truth.
 
 Killed and started again, it goes on. Writes score_truth.jsonl and score_truth.md into
 benchmarks/results; with --miniature beside the jobs.
@@ -25,6 +25,7 @@ from benchmarks.score_truth_report import write_report
 from utils.errors import UserError, exits_with_one_line
 
 ALL = 1_000_000  # images of a window that keeps everything
+AGAIN = 100  # seed of a configuration's second training, unlike those of benchmarks.accuracy
 
 
 @dataclass(frozen=True)
@@ -62,43 +63,66 @@ class ScoreTruth:
         return self.folder / "score-truth.jsonl"
 
     def trained(self):
-        """Return {configuration: accuracy} of the random networks trained from scratch so far."""
-        results = finished(self.jobs_path) | finished(self.accuracy.jobs_path)
+        """Return {configuration: accuracies} of the random networks trained from scratch so far."""
+        results = self._random_of_accuracy() | finished(self.jobs_path)
+        accuracies = {}
+        for name, result in results.items():
+            if not name.startswith("supernet/"):
+                of_it = accuracies.setdefault(tuple(result["configuration"]), [])
+                of_it.append(result["accuracy"])
+        return accuracies
+
+    def _random_of_accuracy(self):
+        """Return {job: result} of the random networks of benchmarks.accuracy."""
         return {
-            tuple(result["configuration"]): result["accuracy"]
-            for name, result in results.items()
-            if name.startswith("truth/") or (name.startswith("final/") and name.endswith("/random"))
+            name: result
+            for name, result in finished(self.accuracy.jobs_path).items()
+            if name.startswith("final/") and name.endswith("/random")
         }
 
-    def supernet_folder(self, variant):
-        """Return where a variant's supernet is."""
-        return self.folder / f"score-truth-{variant.replace(' ', '-')}"
+    def supernets(self, variant):
+        """Return the folders of a variant's finished supernets, by seed."""
+        results = finished(self.jobs_path)
+        return {
+            seed: self._supernet_folder(variant, seed)
+            for seed in self.settings.seeds
+            if f"supernet/{seed}/{variant}" in results
+        }
+
+    def _supernet_folder(self, variant, seed):
+        return self.folder / f"score-truth-{seed}-{variant.replace(' ', '-')}"
 
     def jobs(self):
-        """Return all jobs, supernets and trainings from scratch in turn."""
+        """Return all jobs: supernets of the first seed, the trainings, supernets of the others."""
         if not self.accuracy.table_path.is_file():
             raise UserError(f"{self.accuracy.table_path} is missing: run benchmarks.accuracy")
         space, rng = self.accuracy.space(), np.random.default_rng(0)
-        cost = self.settings.epochs * self.settings.epoch_cost_s
-        trainings = [
-            Job(name, (), cost, self._train_final(name, space.draw_uniform(rng)))
-            for name in (f"truth/{index}" for index in range(self.count))
+        drawn = [space.draw_uniform(rng) for _ in range(self.count)]
+        others = [result["configuration"] for result in self._random_of_accuracy().values()]
+        first, *later = self.settings.seeds
+        return [
+            *self._supernet_jobs(first),
+            *(self._training(f"truth/{i}", widths, 0) for i, widths in enumerate(drawn)),
+            *(self._training(f"again/{_text(w)}", w, AGAIN) for w in (*drawn, *others)),
+            *(job for seed in later for job in self._supernet_jobs(seed)),
         ]
-        cost = self.settings.supernet_epochs * self.settings.supernet_cost_s
-        jobs = []
-        for name, variant in VARIANTS.items():
-            jobs.append(Job(f"supernet/{name}", (), cost, self._train_supernet(name, variant)))
-            jobs += trainings[:3]
-            trainings = trainings[3:]
-        return jobs + trainings
 
-    def _train_supernet(self, name, variant):
+    def _supernet_jobs(self, seed):
+        """Return the jobs that train all variants of one seed."""
+        cost = self.settings.supernet_epochs * self.settings.supernet_cost_s
+        return [
+            Job(f"supernet/{seed}/{name}", (), cost, self._train_supernet(name, variant, seed))
+            for name, variant in VARIANTS.items()
+        ]
+
+    def _train_supernet(self, name, variant, seed):
         def run(_):
             full_ms = self.accuracy.table().predict(self.accuracy.largest())
-            target_ms, folder = self.settings.targets[0] * full_ms, self.supernet_folder(name)
+            target_ms = self.settings.targets[0] * full_ms
+            folder = self._supernet_folder(name, seed)
             wall_s, cpu_s = self.accuracy.run(
                 "-m", "benchmarks.score_truth_supernet", variant.network,
-                *self.accuracy.supernet_options(folder, target_ms, seed=0),
+                *self.accuracy.supernet_options(folder, target_ms, seed),
                 "--framework", "pytorch", "--lr-schedule", variant.schedule,
                 "--configurations-per-batch", variant.groups, "--window", ALL,
                 # All checkpoints are kept: the last but one tells what the last epoch adds.
@@ -108,12 +132,19 @@ class ScoreTruth:
 
         return run
 
-    def _train_final(self, name, configuration):
+    def _training(self, name, configuration, seed):
+        """Return the job that trains a configuration from scratch."""
+
         def run(_):
-            trained = self.accuracy.train(name, configuration, seed=0)
+            trained = self.accuracy.train(name, configuration, seed)
             return {"configuration": configuration} | trained
 
-        return run
+        cost = self.settings.epochs * self.settings.epoch_cost_s
+        return Job(name, (), cost, run)
+
+
+def _text(configuration):
+    return ",".join(map(str, configuration))
 
 
 @exits_with_one_line
@@ -122,8 +153,7 @@ def main():
     benchmark = ScoreTruth(args.settings, args.folder, count=4 if args.miniature else 14)
     if not args.report:
         run_all(benchmark.jobs(), benchmark.jobs_path, SLOTS)
-    results = finished(benchmark.jobs_path)
-    print(write_report(benchmark, list(VARIANTS), results, args.results_folder))
+    print(write_report(benchmark, list(VARIANTS), args.results_folder))
 
 
 if __name__ == "__main__":

@@ -14,71 +14,91 @@ NO_TRAINING = "none"  # variant: no supernet
 LATENCY = "predicted latency"
 
 
-def write_report(benchmark, variants, results, folder):
+def write_report(benchmark, variants, folder):
     """Write score_truth.jsonl and score_truth.md into a folder; return the table as text.
 
     benchmark: a ScoreTruth; variants: names, the one that others are compared with first
-    results:   {job: result}, of those that are finished
     """
     trained = benchmark.trained()
     if len(trained) < 3:
         raise UserError(f"{len(trained)} networks are trained from scratch: too few to compare")
-    done = [name for name in variants if f"supernet/{name}" in results]
-    if variants[0] not in done:
-        raise UserError(f"the supernet {variants[0]!r}, which others are compared with, is missing")
-    configurations, truth = list(trained), np.array(list(trained.values()))
+    supernets = {variant: benchmark.supernets(variant) for variant in variants}
+    ours = variants[0]
+    if not supernets[ours]:
+        raise UserError(f"the supernet {ours!r}, which others are compared with, is missing")
+    configurations, accuracies = list(trained), list(trained.values())
     predictors = sizes(configurations, benchmark.accuracy.table(), benchmark.accuracy.space())
-    recorded = {}
-    for variant in done:
-        recorded[variant] = Recorded(benchmark.supernet_folder(variant))
-        scores = recorded[variant].scores(configurations)
-        predictors |= {(variant, window): values for window, values in scores.items()}
-    latency_ms = predictors[NO_TRAINING, LATENCY]
-    rows = compare(predictors, truth, latency_ms, (variants[0], DEFAULT))
+    latency_ms = predictors[NO_TRAINING, LATENCY][0]
+    recorded = {v: [Recorded(path) for path in supernets[v].values()] for v in variants}
+    for variant, of_seeds in recorded.items():
+        scores = [one.scores(configurations) for one in of_seeds]
+        for window in scores[0] if scores else ():
+            predictors[variant, window] = np.array([of_seed[window] for of_seed in scores])
+    truth = np.array([np.mean(of_it) for of_it in accuracies])
+    rows = compare(predictors, truth, latency_ms, (ours, DEFAULT))
     write_lines(folder / "score_truth.jsonl", rows)
-    missing = sorted(set(variants) - set(done))
-    text = as_markdown(rows, benchmark.settings, truth, missing)
-    text += noise_as_text(recorded[variants[0]])
+    missing = [
+        f"{variant}, seed {seed}"
+        for variant, paths in supernets.items()
+        for seed in benchmark.settings.seeds
+        if seed not in paths
+    ]
+    text = as_markdown(rows, benchmark.settings, accuracies, missing)
+    text += noise_as_text(recorded[ours])
     with atomic_write(folder / "score_truth.md", "w") as file:
         file.write(text)
     return text
 
 
 def sizes(configurations, table, space):
-    """Return {(NO_TRAINING, name): values (n,)}: what is known of configurations untrained."""
+    """Return {(NO_TRAINING, name): values (1, n)}: what is known of configurations untrained."""
     size = space.input_size, space.classes, space.strides
     values = {
         "MACs": [count_macs(c, *size) for c in configurations],
         "parameters": [count_parameters(c, space.classes) for c in configurations],
         LATENCY: [table.predict(c) for c in configurations],
     }
-    return {(NO_TRAINING, name): np.array(column) for name, column in values.items()}
+    return {(NO_TRAINING, name): np.array([row]) for name, row in values.items()}
 
 
 def compare(predictors, truth, latency_ms, baseline, seed=0):
     """Return a dictionary per predictor: its rank correlations with the truth, and intervals.
 
-    predictors: {(variant, what): values (n,)}; truth: accuracies (n,); latency_ms: (n,)
-    baseline:   the key that differences are taken to, on the same resamples of the configurations
+    predictors: {(variant, what): values (seeds, n)}, a row per supernet
+    truth:      accuracies (n,); latency_ms: (n,)
+    baseline:   the key that differences are taken to, on the same resamples
+
+    A resample draws the configurations and, of each variant, the supernets.
     """
     rng = np.random.default_rng(seed)
     drawn = rng.integers(len(truth), size=(RESAMPLES, len(truth)))
-    correlations = {
-        key: np.array([spearman(values[rows], truth[rows]) for rows in drawn])
-        for key, values in predictors.items()
-    }
-    of_baseline = spearman(predictors[baseline], truth)
+    seeds = {variant: len(values) for (variant, _), values in predictors.items()}
+    drawn_seeds = {v: rng.integers(n, size=(n, RESAMPLES)) for v, n in seeds.items()}
+
+    def resampled(key):
+        of_seeds = [
+            [spearman(scores[rows], truth[rows]) for rows in drawn] for scores in predictors[key]
+        ]
+        return np.take_along_axis(np.array(of_seeds), drawn_seeds[key[0]], axis=0).mean(axis=0)
+
+    def correlations(key):
+        return [spearman(scores, truth) for scores in predictors[key]]
+
+    of_baseline, resampled_baseline = np.mean(correlations(baseline)), resampled(baseline)
     rows = []
     for key, values in predictors.items():
-        correlation = spearman(values, truth)
+        of_seeds, resamples = correlations(key), resampled(key)
         row = {
             "variant": key[0],
             "what": key[1],
-            "rank_correlation": correlation,
-            "interval": _interval(correlations[key]),
-            "difference": correlation - of_baseline,
-            "difference_interval": _interval(correlations[key] - correlations[baseline]),
-            "at_equal_latency": partial_spearman(values, truth, latency_ms),
+            "rank_correlation": float(np.mean(of_seeds)),
+            "of_seeds": of_seeds,
+            "interval": _interval(resamples),
+            "difference": float(np.mean(of_seeds) - of_baseline),
+            "difference_interval": _interval(resamples - resampled_baseline),
+            "at_equal_latency": float(
+                np.mean([partial_spearman(scores, truth, latency_ms) for scores in values])
+            ),
         }
         rows.append(row)
     return rows
@@ -99,11 +119,22 @@ def partial_spearman(first, second, given):
     return (between - a * b) / rest**0.5 if rest > 1e-12 else float("nan")
 
 
-def noise_as_text(recorded):
-    """Return sentences on how far the scores of a supernet stand out of their noise."""
+def repeatability(accuracies):
+    """Return (n, rank correlation, mean difference) of the first two trainings of n networks.
+
+    accuracies: lists of a network's accuracies; those of fewer than two do not count
+    """
+    pairs = np.array([of_it[:2] for of_it in accuracies if len(of_it) > 1])
+    if len(pairs) < 2:
+        return len(pairs), float("nan"), float("nan")
+    return len(pairs), spearman(*pairs.T), np.abs(pairs[:, 0] - pairs[:, 1]).mean()
+
+
+def noise_as_text(supernets):
+    """Return sentences on how far the scores of supernets stand out of their noise."""
     lines = ["", "How far a layer's scores stand out of their noise, in “ours”, medians:", ""]
-    for window in recorded.windows:
-        error, spread = recorded.noise(window)
+    for window in supernets[0].windows:
+        error, spread = np.mean([one.noise(window) for one in supernets], axis=0)
         lines.append(
             f"- {window}: standard error of a score {error:.4f}, standard deviation of the scores "
             f"of a layer's widths {spread:.4f}"
@@ -111,33 +142,42 @@ def noise_as_text(recorded):
     return "\n".join([*lines, ""])
 
 
-def as_markdown(rows, settings, truth, missing):
-    """Return the table, with what it stands on."""
+def as_markdown(rows, settings, accuracies, missing):
+    """Return the table, with what it stands on.
+
+    rows: of compare; accuracies: lists, one per configuration; missing: names of supernets
+    """
+    truth = [np.mean(of_it) for of_it in accuracies]
+    twice, correlation, difference = repeatability(accuracies)
     lines = [
         "# What the additive score tells of networks trained from scratch",
         "",
         f"{len(truth)} random configurations on {settings.data}, trained from scratch for "
-        f"{settings.epochs} epochs, once each: accuracies {truth.min():.1%} to "
-        f"{truth.max():.1%}. Supernets: PyTorch, {settings.supernet_epochs} epochs, one seed. "
-        "“ours”: cosine learning rate, masks where channels are mixed, batch statistics of all "
-        "images, one configuration per image. Each other variant differs in what its name says.",
+        f"{settings.epochs} epochs: accuracies {min(truth):.1%} to {max(truth):.1%}. {twice} of "
+        "them were trained twice and count with the mean; between the two trainings the rank "
+        f"correlation is {correlation:.2f}, the mean difference {100 * difference:.1f} points.",
         "",
-        f"ρ: Spearman's rank correlation with these accuracies, and its {WITHIN:.0%} interval over "
-        f"{RESAMPLES} resamples of the configurations. Δ: its difference to that of “ours, "
-        f"{DEFAULT}” on the same resamples. ρ at equal latency: the rank of the predicted latency "
-        "taken out of both. Smoothed: the scores of each layer's widths as a quadratic function of "
-        "the logarithm of the width.",
+        f"Supernets: PyTorch, {settings.supernet_epochs} epochs. “ours”: cosine learning rate, "
+        "masks where channels are mixed, batch statistics of all images, one configuration per "
+        "image. Each other variant differs in what its name says.",
+        "",
+        "ρ: Spearman's rank correlation with these accuracies, the mean over the supernets' seeds, "
+        f"and its {WITHIN:.0%} interval over {RESAMPLES} resamples of the configurations and of "
+        f"the supernets. Δ: its difference to that of “ours, {DEFAULT}” on the same resamples. "
+        "ρ at equal latency: the rank of the predicted latency taken out of both. Smoothed: the "
+        "scores of each layer's widths as a quadratic function of the logarithm of the width.",
         "",
     ]
     if missing:
-        lines += [f"**Not finished: {', '.join(missing)}.**", ""]
-    lines += ["| supernet | score over, or else | ρ | Δ | ρ at equal latency |"]
-    lines += ["| --- | --- | --- | --- | --- |"]
+        lines += [f"**Not finished: {'; '.join(missing)}.**", ""]
+    lines += ["| supernet | score over, or else | ρ | of each seed | Δ | ρ at equal latency |"]
+    lines += ["| --- | --- | --- | --- | --- | --- |"]
     for row in rows:
         columns = (
             row["variant"],
             row["what"],
             _with_interval(row["rank_correlation"], row["interval"], ".2f"),
+            ", ".join(f"{value:.2f}" for value in row["of_seeds"]),
             _with_interval(row["difference"], row["difference_interval"], "+.2f"),
             "–" if np.isnan(row["at_equal_latency"]) else f"{row['at_equal_latency']:.2f}",
         )

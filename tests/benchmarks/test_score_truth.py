@@ -10,7 +10,13 @@ from scipy import stats
 from benchmarks.accuracy_jobs import FULL
 from benchmarks.recorded_scores import Recorded, smoothed
 from benchmarks.score_truth import OURS, VARIANTS, ScoreTruth
-from benchmarks.score_truth_report import as_markdown, compare, partial_spearman, write_report
+from benchmarks.score_truth_report import (
+    as_markdown,
+    compare,
+    partial_spearman,
+    repeatability,
+    write_report,
+)
 from benchmarks.score_truth_supernet import NETWORKS
 from models.torch_mobilenet_v1 import convolutions
 from nas.latency_table import LatencyTable
@@ -90,10 +96,12 @@ def test_correlations_and_their_differences():
     """Oracle: scipy.stats, and a predictor that is the truth itself."""
     rng = np.random.default_rng(0)
     truth, latency_ms = rng.random((2, 24))
-    noisy = truth + 0.5 * rng.random(24)
-    rows = compare({("a", "b"): noisy, ("c", "d"): truth}, truth, latency_ms, ("a", "b"))
-    noise, exact = rows
-    assert noise["rank_correlation"] == pytest.approx(stats.spearmanr(noisy, truth).statistic)
+    noisy = truth + 0.5 * rng.random((2, 24))
+    predictors = {("a", "b"): noisy, ("c", "d"): truth[None]}
+    noise, exact = rows = compare(predictors, truth, latency_ms, ("a", "b"))
+    of_seeds = [stats.spearmanr(scores, truth).statistic for scores in noisy]
+    assert noise["of_seeds"] == pytest.approx(of_seeds)
+    assert noise["rank_correlation"] == pytest.approx(np.mean(of_seeds))
     assert (exact["rank_correlation"], exact["interval"]) == (
         pytest.approx(1),
         pytest.approx([1, 1]),
@@ -103,7 +111,25 @@ def test_correlations_and_their_differences():
     assert noise["difference_interval"] == [0, 0]
     assert exact["difference"] == pytest.approx(1 - noise["rank_correlation"])
     assert exact["at_equal_latency"] == pytest.approx(1)
-    assert "| c | d | 1.00 (1.00 to 1.00) | +0." in as_markdown(rows, FULL, truth, ["x"])
+    text = as_markdown(rows, FULL, [[value] for value in truth], ["x, seed 1"])
+    assert "| c | d | 1.00 (1.00 to 1.00) | 1.00 | +0." in text
+    assert "**Not finished: x, seed 1.**" in text
+
+
+def test_supernets_are_resampled_too():
+    """Oracle: two supernets, one right and one wrong: of 4 draws of two one is all wrong."""
+    truth = np.arange(12.0)
+    scores = np.array([truth, -truth])
+    (row,) = compare({("a", "b"): scores}, truth, truth, ("a", "b"))
+    assert (row["rank_correlation"], row["of_seeds"]) == (pytest.approx(0), pytest.approx([1, -1]))
+    assert row["interval"] == pytest.approx([-1, 1])
+
+
+def test_two_trainings_tell_how_far_the_truth_can_be_trusted():
+    """Oracle: by hand; ranks (1, 2, 3) and (2, 1, 3), differences of 0.2, 0.1 and 0."""
+    accuracies = [[0.1, 0.3], [0.2, 0.1], [0.9], [0.5, 0.5, 0.7]]
+    assert repeatability(accuracies) == (3, pytest.approx(0.5), pytest.approx(0.1))
+    assert repeatability([[0.1], [0.2]])[0] == 0
 
 
 def test_what_latency_alone_explains_is_taken_out():
@@ -117,39 +143,41 @@ def test_what_latency_alone_explains_is_taken_out():
 
 
 def test_jobs_train_each_variant_and_the_truth_takes_in_the_accuracy_benchmarks(tmp_path):
-    """Oracle: 7 variants, 14 configurations, all different; trainings by hand."""
+    """Oracle: 7 variants of 3 seeds, 14 + 1 configurations trained twice; accuracies by hand."""
     benchmark = ScoreTruth(FULL, tmp_path, 14)
     with pytest.raises(UserError, match=r"table\.jsonl is missing"):
         benchmark.jobs()
     LatencyTable(dict.fromkeys(SPACE.variables, 1.0), {"search_space": SPACE.as_dict()}).save(
         tmp_path / "table.jsonl"
     )
-    names = [job.name for job in benchmark.jobs()]
-    assert names[0] == f"supernet/{OURS}"
-    assert sorted(names) == sorted(
-        [f"supernet/{name}" for name in VARIANTS] + [f"truth/{n}" for n in range(14)]
-    )
     of_accuracy = {"final/0/0.5/random": 3, "final/0/0.5/greedy": 4, "ows/0": 5}
-    for path, values in (("jobs.jsonl", of_accuracy), ("score-truth.jsonl", {"truth/1": 6})):
-        lines = [
-            {"job": name, "result": {"configuration": [8, n], "accuracy": n / 10}}
-            for name, n in values.items()
-        ]
-        write_lines(tmp_path / path, lines)
-    assert benchmark.trained() == {(8, 6): 0.6, (8, 3): 0.3}
+    write_results(tmp_path / "jobs.jsonl", of_accuracy)
+    names = [job.name for job in benchmark.jobs()]
+    assert names[0] == f"supernet/0/{OURS}"
+    assert len(names) == len(set(names)) == 7 * 3 + 15 + 14
+    again = [name for name in names if name.startswith("again/")]
+    assert (len(again), again[-1]) == (15, "again/8,3")
+    write_results(tmp_path / "score-truth.jsonl", {"truth/1": 6, "again/8,3": 3, "supernet/1/x": 9})
+    assert benchmark.trained() == {(8, 6): [0.6], (8, 3): [0.3, 0.3]}
+    assert benchmark.supernets("x") == {1: tmp_path / "score-truth-1-x"}
+
+
+def write_results(path, values):
+    """Write jobs as finished, each with a value n that stands for a network's n / 10."""
+    lines = [
+        {"job": name, "result": {"configuration": [8, n], "accuracy": n / 10}}
+        for name, n in values.items()
+    ]
+    write_lines(path, lines)
 
 
 def test_a_report_needs_networks_and_the_supernet_to_compare_with(tmp_path):
     benchmark = ScoreTruth(FULL, tmp_path, 14)
     with pytest.raises(UserError, match="0 networks are trained from scratch"):
-        write_report(benchmark, list(VARIANTS), {}, tmp_path)
-    lines = [
-        {"job": f"truth/{n}", "result": {"configuration": [8, n], "accuracy": n / 10}}
-        for n in range(3)
-    ]
-    write_lines(tmp_path / "score-truth.jsonl", lines)
+        write_report(benchmark, list(VARIANTS), tmp_path)
+    write_results(tmp_path / "score-truth.jsonl", {f"truth/{n}": n for n in range(3)})
     with pytest.raises(UserError, match=f"the supernet '{OURS}', which .* is missing"):
-        write_report(benchmark, list(VARIANTS), {}, tmp_path)
+        write_report(benchmark, list(VARIANTS), tmp_path)
 
 
 WIDTHS = np.array([8, 16, 24, 40, 64, 96])
