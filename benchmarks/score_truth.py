@@ -8,12 +8,14 @@
 The truth is the accuracy of random configurations trained from scratch, twice with different seeds:
 those of benchmarks.accuracy, which meet its targets, and others drawn from the whole search space.
 PyTorch supernets, of several seeds per variant, give their scores, over windows of several lengths.
-Compared are the rank correlations of the scores with the truth.
+Compared are the rank correlations of the scores with the truth, and those of the accuracies that
+the networks have as sub-networks of a supernet.
 
 Killed and started again, it goes on. Writes score_truth.jsonl and score_truth.md into
 benchmarks/results; with --miniature beside the jobs.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +24,12 @@ import numpy as np
 from benchmarks.accuracy_jobs import SLOTS, Benchmark, parse_arguments
 from benchmarks.jobs import Job, finished, run_all
 from benchmarks.score_truth_report import write_report
+from benchmarks.score_truth_validation import ACCURACIES
 from utils.errors import UserError, exits_with_one_line
+from utils.records import read_lines
 
 ALL = 1_000_000  # images of a window that keeps everything
+VALIDATION_COST_S = 5  # of a sub-network, on a quiet core
 AGAIN = 100  # seed of a configuration's second training, unlike those of benchmarks.accuracy
 
 
@@ -67,7 +72,7 @@ class ScoreTruth:
         results = self._random_of_accuracy() | finished(self.jobs_path)
         accuracies = {}
         for name, result in results.items():
-            if not name.startswith("supernet/"):
+            if name.startswith(("final/", "truth/", "again/")):
                 of_it = accuracies.setdefault(tuple(result["configuration"]), [])
                 of_it.append(result["accuracy"])
         return accuracies
@@ -89,6 +94,14 @@ class ScoreTruth:
             if f"supernet/{seed}/{variant}" in results
         }
 
+    def validated(self):
+        """Return what our supernets tell: {configuration: accuracy} of each that was validated."""
+        return [
+            {tuple(line["configuration"]): line["accuracy"] for line in result["accuracies"]}
+            for name, result in finished(self.jobs_path).items()
+            if name.startswith("validation/")
+        ]
+
     def _supernet_folder(self, variant, seed):
         return self.folder / f"score-truth-{seed}-{variant.replace(' ', '-')}"
 
@@ -105,6 +118,7 @@ class ScoreTruth:
             *(self._training(f"truth/{i}", widths, 0) for i, widths in enumerate(drawn)),
             *(self._training(f"again/{_text(w)}", w, AGAIN) for w in (*drawn, *others)),
             *(job for seed in later for job in self._supernet_jobs(seed)),
+            *(self._validation(seed, [*drawn, *others]) for seed in self.settings.seeds),
         ]
 
     def _supernet_jobs(self, seed):
@@ -115,22 +129,42 @@ class ScoreTruth:
             for name, variant in VARIANTS.items()
         ]
 
+    def _supernet_options(self, folder, seed):
+        full_ms = self.accuracy.table().predict(self.accuracy.largest())
+        target_ms = self.settings.targets[0] * full_ms
+        return (
+            *self.accuracy.supernet_options(folder, target_ms, seed),
+            *("--framework", "pytorch", "--window", ALL, "--resume-last"),
+        )
+
     def _train_supernet(self, name, variant, seed):
         def run(_):
-            full_ms = self.accuracy.table().predict(self.accuracy.largest())
-            target_ms = self.settings.targets[0] * full_ms
             folder = self._supernet_folder(name, seed)
             wall_s, cpu_s = self.accuracy.run(
                 "-m", "benchmarks.score_truth_supernet", variant.network,
-                *self.accuracy.supernet_options(folder, target_ms, seed),
-                "--framework", "pytorch", "--lr-schedule", variant.schedule,
-                "--configurations-per-batch", variant.groups, "--window", ALL,
+                *self._supernet_options(folder, seed), "--lr-schedule", variant.schedule,
+                "--configurations-per-batch", variant.groups,
                 # All checkpoints are kept: the last but one tells what the last epoch adds.
-                "--keep", self.settings.supernet_epochs, "--resume-last", log=folder.name,
+                "--keep", self.settings.supernet_epochs, log=folder.name,
             )  # fmt: skip
             return {"wall_s": wall_s, "cpu_s": cpu_s}
 
         return run
+
+    def _validation(self, seed, configurations):
+        """Return the job that validates the configurations as sub-networks of our supernet."""
+
+        def run(_):
+            folder = self._supernet_folder(OURS, seed)
+            path = folder / "configurations.json"
+            path.write_text(json.dumps([[int(c) for c in row] for row in configurations]))
+            options = self._supernet_options(folder, seed)
+            module = ("-m", "benchmarks.score_truth_validation")
+            self.accuracy.run(*module, path, *options, log=folder.name)
+            return {"accuracies": [line for _, line in read_lines(folder / ACCURACIES)]}
+
+        cost = len(configurations) * VALIDATION_COST_S
+        return Job(f"validation/{seed}", (f"supernet/{seed}/{OURS}",), cost, run)
 
     def _training(self, name, configuration, seed):
         """Return the job that trains a configuration from scratch."""

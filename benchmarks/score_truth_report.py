@@ -10,6 +10,7 @@ from utils.records import atomic_write, write_lines
 
 RESAMPLES = 2000  # of the bootstrap
 WITHIN = 0.9  # share of the resamples inside the intervals that are printed
+AS_SUB_NETWORKS = "ours, cut out of it"  # variant: the sub-networks themselves
 NO_TRAINING = "none"  # variant: no supernet
 LATENCY = "predicted latency"
 
@@ -26,14 +27,10 @@ def write_report(benchmark, variants, folder):
     ours = variants[0]
     if not supernets[ours]:
         raise UserError(f"the supernet {ours!r}, which others are compared with, is missing")
-    configurations, accuracies = list(trained), list(trained.values())
-    predictors = sizes(configurations, benchmark.accuracy.table(), benchmark.accuracy.space())
-    latency_ms = predictors[NO_TRAINING, LATENCY][0]
     recorded = {v: [Recorded(path) for path in supernets[v].values()] for v in variants}
-    for variant, of_seeds in recorded.items():
-        scores = [one.scores(configurations) for one in of_seeds]
-        for window in scores[0] if scores else ():
-            predictors[variant, window] = np.array([of_seed[window] for of_seed in scores])
+    predictors = predictions(benchmark, recorded, list(trained))
+    latency_ms = predictors[NO_TRAINING, LATENCY][0]
+    accuracies = list(trained.values())
     truth = np.array([np.mean(of_it) for of_it in accuracies])
     rows = compare(predictors, truth, latency_ms, (ours, DEFAULT))
     write_lines(folder / "score_truth.jsonl", rows)
@@ -48,6 +45,27 @@ def write_report(benchmark, variants, folder):
     with atomic_write(folder / "score_truth.md", "w") as file:
         file.write(text)
     return text
+
+
+def predictions(benchmark, recorded, configurations):
+    """Return {(variant, what): values (seeds, n)}: all that is to rank n configurations.
+
+    recorded: {variant: the Recorded of its supernets}
+    """
+    predictors = sizes(configurations, benchmark.accuracy.table(), benchmark.accuracy.space())
+    for variant, supernets in recorded.items():
+        scores = [supernet.scores(configurations) for supernet in supernets]
+        for window in scores[0] if scores else ():
+            predictors[variant, window] = np.array([of_seed[window] for of_seed in scores])
+    # Networks may have been trained since a supernet validated them: it does not count then.
+    validated = [
+        [accuracies[configuration] for configuration in configurations]
+        for accuracies in benchmark.validated()
+        if accuracies.keys() >= set(configurations)
+    ]
+    if validated:
+        predictors[AS_SUB_NETWORKS, "validation accuracy"] = np.array(validated)
+    return predictors
 
 
 def sizes(configurations, table, space):
@@ -165,7 +183,9 @@ def as_markdown(rows, settings, accuracies, missing):
         f"and its {WITHIN:.0%} interval over {RESAMPLES} resamples of the configurations and of "
         f"the supernets. Δ: its difference to that of “ours, {DEFAULT}” on the same resamples. "
         "ρ at equal latency: the rank of the predicted latency taken out of both. Smoothed: the "
-        "scores of each layer's widths as a quadratic function of the logarithm of the width.",
+        "scores of each layer's widths as a quadratic function of the logarithm of the width. "
+        "Validation accuracy: of the sub-networks cut out of “ours”, with their BatchNorm "
+        "statistics re-estimated.",
         "",
     ]
     if missing:

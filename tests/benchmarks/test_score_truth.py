@@ -11,9 +11,11 @@ from benchmarks.accuracy_jobs import FULL
 from benchmarks.recorded_scores import Recorded, smoothed
 from benchmarks.score_truth import OURS, VARIANTS, ScoreTruth
 from benchmarks.score_truth_report import (
+    AS_SUB_NETWORKS,
     as_markdown,
     compare,
     partial_spearman,
+    predictions,
     repeatability,
     write_report,
 )
@@ -143,7 +145,7 @@ def test_what_latency_alone_explains_is_taken_out():
 
 
 def test_jobs_train_each_variant_and_the_truth_takes_in_the_accuracy_benchmarks(tmp_path):
-    """Oracle: 7 variants of 3 seeds, 14 + 1 configurations trained twice; accuracies by hand."""
+    """Oracle: 7 variants of 3 seeds, of which ours are validated; 14 + 1 networks, twice."""
     benchmark = ScoreTruth(FULL, tmp_path, 14)
     with pytest.raises(UserError, match=r"table\.jsonl is missing"):
         benchmark.jobs()
@@ -154,12 +156,31 @@ def test_jobs_train_each_variant_and_the_truth_takes_in_the_accuracy_benchmarks(
     write_results(tmp_path / "jobs.jsonl", of_accuracy)
     names = [job.name for job in benchmark.jobs()]
     assert names[0] == f"supernet/0/{OURS}"
-    assert len(names) == len(set(names)) == 7 * 3 + 15 + 14
+    assert len(names) == len(set(names)) == 7 * 3 + 15 + 14 + 3
     again = [name for name in names if name.startswith("again/")]
     assert (len(again), again[-1]) == (15, "again/8,3")
     write_results(tmp_path / "score-truth.jsonl", {"truth/1": 6, "again/8,3": 3, "supernet/1/x": 9})
     assert benchmark.trained() == {(8, 6): [0.6], (8, 3): [0.3, 0.3]}
     assert benchmark.supernets("x") == {1: tmp_path / "score-truth-1-x"}
+
+
+def test_supernets_that_validated_all_networks_tell_their_accuracies(tmp_path):
+    """Oracle: by hand; the second supernet knows one network only."""
+    benchmark = ScoreTruth(FULL, tmp_path, 14)
+    LatencyTable(dict.fromkeys(SPACE.variables, 1.0), {"search_space": SPACE.as_dict()}).save(
+        tmp_path / "table.jsonl"
+    )
+    both = [SPACE.smallest, SPACE.largest]
+    lines = [
+        {
+            "job": f"validation/{seed}",
+            "result": {"accuracies": [{"configuration": c, "accuracy": 0.5} for c in some]},
+        }
+        for seed, some in enumerate((both, both[:1]))
+    ]
+    write_lines(tmp_path / "score-truth.jsonl", lines)
+    predictors = predictions(benchmark, {}, [tuple(c) for c in both])
+    assert predictors[AS_SUB_NETWORKS, "validation accuracy"].tolist() == [[0.5, 0.5]]
 
 
 def write_results(path, values):

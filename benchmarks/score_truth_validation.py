@@ -1,0 +1,52 @@
+"""The validation accuracies of given sub-networks of a supernet that train_nas.py trained.
+
+benchmarks.score_truth asks by it what the supernet itself tells, beside its additive scores.
+
+python -m benchmarks.score_truth_validation CONFIGURATIONS.json <options of train_nas.py>
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from tqdm import tqdm
+
+import train_nas
+from utils import supernet_checkpoints
+from utils.errors import exits_with_one_line
+from utils.latency_limits import open_limits
+from utils.nas_options import parse_options
+from utils.records import write_lines
+from utils.score_check import AT_ONCE
+
+ACCURACIES = "accuracies.jsonl"  # in the supernet's folder
+
+
+def validate(options, configurations):
+    """Write the validation accuracies of configurations into the supernet's folder."""
+    limits = open_limits(options.latency_model, options.latency_target, options.confidence)
+    search = train_nas.open_search(options, limits)
+    _, load_network = supernet_checkpoints.load(options, search)
+    data = train_nas.open_data(options, search.space)
+    net = train_nas.open_network(options, search.space)
+    load_network(net)
+    lines = []
+    for start in tqdm(range(0, len(configurations), AT_ONCE), "sub-networks"):
+        some = configurations[start : start + AT_ONCE]
+        for configuration, accuracy in zip(some, net.accuracies(some, *data), strict=True):
+            lines.append({"configuration": configuration, "accuracy": accuracy})
+    write_lines(Path(options.expname, ACCURACIES), lines)
+
+
+@exits_with_one_line
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("configurations", type=Path, help="a JSON list of lists of widths")
+    parser.add_argument("options", nargs=argparse.REMAINDER, help="of train_nas.py")
+    args = parser.parse_args()
+    configurations = json.loads(args.configurations.read_text(encoding="utf-8"))
+    validate(parse_options(__doc__, args.options), configurations)
+
+
+if __name__ == "__main__":
+    main()
