@@ -114,20 +114,20 @@ class ScoreTruth:
         others = [result["configuration"] for result in self._random_of_accuracy().values()]
         first, *later = self.settings.seeds
         return [
-            *self._supernet_jobs(first),
+            *self._supernet_jobs(first, [*drawn, *others]),
             *(self._training(f"truth/{i}", widths, 0) for i, widths in enumerate(drawn)),
             *(self._training(f"again/{_text(w)}", w, AGAIN) for w in (*drawn, *others)),
-            *(job for seed in later for job in self._supernet_jobs(seed)),
-            *(self._validation(seed, [*drawn, *others]) for seed in self.settings.seeds),
+            *(job for seed in later for job in self._supernet_jobs(seed, [*drawn, *others])),
         ]
 
-    def _supernet_jobs(self, seed):
-        """Return the jobs that train all variants of one seed."""
+    def _supernet_jobs(self, seed, configurations):
+        """Return the jobs that train all variants of one seed and validate the configurations."""
         cost = self.settings.supernet_epochs * self.settings.supernet_cost_s
-        return [
+        trainings = [
             Job(f"supernet/{seed}/{name}", (), cost, self._train_supernet(name, variant, seed))
             for name, variant in VARIANTS.items()
         ]
+        return [*trainings, self._validation(seed, configurations)]
 
     def _supernet_options(self, folder, seed):
         full_ms = self.accuracy.table().predict(self.accuracy.largest())
