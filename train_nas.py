@@ -72,6 +72,7 @@ def open_search(options, limits):
         space,
         constraints,
         window=options.window,
+        scores=options.scores,
         method=options.search,
         iterations=options.gamma_iter,
         schedule=schedule if options.AOWS else None,

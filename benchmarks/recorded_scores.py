@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from nas.monotone_scores import monotone
 from nas.search_space import SearchSpace
 from utils import checkpoints
 from utils.errors import UserError
 from utils.supernet_checkpoints import WINDOWS
 
+MONOTONE = "monotone"
 DEFAULT = "last epoch"  # the window of the scores that variants are compared by
 
 
@@ -43,11 +45,11 @@ class Recorded:
         means = [v.mean() if len(v) else -np.inf for v in self._newest(window)]
         return np.reshape(means, self.windows[window].shape)
 
-    def smooth_unary(self, window):
-        """Return the scores of a window, smoothed along the widths of each layer."""
+    def monotone_unary(self, window):
+        """Return the scores of a window as train_nas.py --scores monotone has them."""
         unary, images = self.unary(window), self.windows[window]
         for row, widths, counts in zip(unary, self.space.choices, images, strict=True):
-            row[: len(widths)] = smoothed(row[: len(widths)], widths, counts[: len(widths)])
+            (row[: len(widths)],) = monotone([row[: len(widths)]], [counts[: len(widths)]])
         return unary
 
     def noise(self, window):
@@ -57,32 +59,14 @@ class Recorded:
         return np.median(errors), np.median([np.std(row[: len(widths)]) for row, widths in rows])
 
     def scores(self, configurations):
-        """Return {window: scores (n,)} of configurations, as they are and smoothed."""
+        """Return {window: scores (n,)} of configurations, as they are and monotone."""
         layers = np.arange(len(self.space.choices))
         states = [self.space.states(configuration) for configuration in configurations]
         scores = {}
         for name in self.windows:
             for title, unary in (
                 (name, self.unary(name)),
-                (f"{name}, smoothed", self.smooth_unary(name)),
+                (f"{name}, {MONOTONE}", self.monotone_unary(name)),
             ):
                 scores[title] = np.array([unary[layers, row].sum() for row in states])
         return scores
-
-
-def smoothed(scores, widths, counts, degree=2):
-    """Return the scores of a layer's widths, as a polynomial in the logarithm of the width.
-
-    scores: (S,) mean values, of `counts` (S,) images each, which weigh them; widths: (S,)
-    A width without images keeps its score. Layers with no more than degree + 1 other widths, too.
-    """
-    scores, counts = np.asarray(scores, dtype=np.float64), np.asarray(counts)
-    seen = counts > 0
-    if seen.sum() <= degree + 1:
-        return scores
-    # The variance of a mean is that of a value / its count.
-    logarithms, weights = np.log(np.asarray(widths)[seen]), np.sqrt(counts[seen])
-    fitted = scores.copy()
-    curve = np.polynomial.Polynomial.fit(logarithms, scores[seen], degree, w=weights)
-    fitted[seen] = curve(logarithms)
-    return fitted

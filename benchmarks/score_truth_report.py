@@ -3,13 +3,17 @@
 import numpy as np
 
 from benchmarks.recorded_scores import DEFAULT, Recorded
+from benchmarks.score_truth_statistics import (
+    RESAMPLES,
+    WITHIN,
+    compare,
+    gain_of_monotone,
+    repeatability,
+)
 from models.mobilenet_v1 import count_macs, count_parameters
-from nas.prediction_errors import spearman
 from utils.errors import UserError
 from utils.records import atomic_write, write_lines
 
-RESAMPLES = 2000  # of the bootstrap
-WITHIN = 0.9  # share of the resamples inside the intervals that are printed
 AS_SUB_NETWORKS = "ours, cut out of it"  # variant: the sub-networks themselves
 NO_TRAINING = "none"  # variant: no supernet
 LATENCY = "predicted latency"
@@ -41,6 +45,8 @@ def write_report(benchmark, variants, folder):
         if seed not in paths
     ]
     text = as_markdown(rows, benchmark.settings, accuracies, missing)
+    windows = list(recorded[ours][0].windows)
+    text += gain_as_text(gain_of_monotone(predictors, truth, windows))
     text += noise_as_text(recorded[ours])
     with atomic_write(folder / "score_truth.md", "w") as file:
         file.write(text)
@@ -79,73 +85,20 @@ def sizes(configurations, table, space):
     return {(NO_TRAINING, name): np.array([row]) for name, row in values.items()}
 
 
-def compare(predictors, truth, latency_ms, baseline, seed=0):
-    """Return a dictionary per predictor: its rank correlations with the truth, and intervals.
-
-    predictors: {(variant, what): values (seeds, n)}, a row per supernet
-    truth:      accuracies (n,); latency_ms: (n,)
-    baseline:   the key that differences are taken to, on the same resamples
-
-    A resample draws the configurations and, of each variant, the supernets.
-    """
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(len(truth), size=(RESAMPLES, len(truth)))
-    seeds = {variant: len(values) for (variant, _), values in predictors.items()}
-    drawn_seeds = {v: rng.integers(n, size=(n, RESAMPLES)) for v, n in seeds.items()}
-
-    def resampled(key):
-        of_seeds = [
-            [spearman(scores[rows], truth[rows]) for rows in drawn] for scores in predictors[key]
-        ]
-        return np.take_along_axis(np.array(of_seeds), drawn_seeds[key[0]], axis=0).mean(axis=0)
-
-    def correlations(key):
-        return [spearman(scores, truth) for scores in predictors[key]]
-
-    of_baseline, resampled_baseline = np.mean(correlations(baseline)), resampled(baseline)
-    rows = []
-    for key, values in predictors.items():
-        of_seeds, resamples = correlations(key), resampled(key)
-        row = {
-            "variant": key[0],
-            "what": key[1],
-            "rank_correlation": float(np.mean(of_seeds)),
-            "of_seeds": of_seeds,
-            "interval": _interval(resamples),
-            "difference": float(np.mean(of_seeds) - of_baseline),
-            "difference_interval": _interval(resamples - resampled_baseline),
-            "at_equal_latency": float(
-                np.mean([partial_spearman(scores, truth, latency_ms) for scores in values])
-            ),
-        }
-        rows.append(row)
-    return rows
-
-
-def _interval(values):
-    tails = np.array([1 - WITHIN, 1 + WITHIN]) / 2
-    return np.nanquantile(values, tails).tolist()
-
-
-def partial_spearman(first, second, given):
-    """Return the rank correlation of two arrays (n,) with that of a third taken out of both.
-
-    NaN where one of them ranks as the third does.
-    """
-    between, a, b = spearman(first, second), spearman(first, given), spearman(second, given)
-    rest = (1 - a**2) * (1 - b**2)
-    return (between - a * b) / rest**0.5 if rest > 1e-12 else float("nan")
-
-
-def repeatability(accuracies):
-    """Return (n, rank correlation, mean difference) of the first two trainings of n networks.
-
-    accuracies: lists of a network's accuracies; those of fewer than two do not count
-    """
-    pairs = np.array([of_it[:2] for of_it in accuracies if len(of_it) > 1])
-    if len(pairs) < 2:
-        return len(pairs), float("nan"), float("nan")
-    return len(pairs), spearman(*pairs.T), np.abs(pairs[:, 0] - pairs[:, 1]).mean()
+def gain_as_text(rows):
+    """Return sentences on what monotone scores gain."""
+    lines = [
+        "",
+        "What monotone scores gain in ρ over the means, over the supernets of all rows:",
+        "",
+    ]
+    for row in rows:
+        gain = _with_interval(row["gain"], row["gain_interval"], "+.2f")
+        lines.append(
+            f"- {row['window']}: {gain}, from {row['means']:.2f}; better in {row['better']} of "
+            f"{row['supernets']}"
+        )
+    return "\n".join([*lines, ""])
 
 
 def noise_as_text(supernets):
@@ -182,10 +135,9 @@ def as_markdown(rows, settings, accuracies, missing):
         "ρ: Spearman's rank correlation with these accuracies, the mean over the supernets' seeds, "
         f"and its {WITHIN:.0%} interval over {RESAMPLES} resamples of the configurations and of "
         f"the supernets. Δ: its difference to that of “ours, {DEFAULT}” on the same resamples. "
-        "ρ at equal latency: the rank of the predicted latency taken out of both. Smoothed: the "
-        "scores of each layer's widths as a quadratic function of the logarithm of the width. "
-        "Validation accuracy: of the sub-networks cut out of “ours”, with their BatchNorm "
-        "statistics re-estimated.",
+        "ρ at equal latency: the rank of the predicted latency taken out of both. Monotone: by "
+        "--scores monotone, which never fall as a layer gets wider. Validation accuracy: of the "
+        "sub-networks cut out of “ours”, with their BatchNorm statistics re-estimated.",
         "",
     ]
     if missing:

@@ -6,8 +6,11 @@ import numpy as np
 
 from nas import aows, mrf, ows
 from nas.constrained_search import check_reachable
+from nas.monotone_scores import monotone
 from nas.width_losses import WidthLosses
 from utils.errors import UserError
+
+SCORES = ("means", "monotone")
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,21 @@ class Decision:
 class SupernetSearch:
     """The statistics of the widths, and the searches that training bases on them."""
 
-    def __init__(self, space, constraints, *, window, method="exact", iterations=12, schedule=None):
+    def __init__(
+        self,
+        space,
+        constraints,
+        *,
+        window,
+        scores="means",
+        method="exact",
+        iterations=12,
+        schedule=None,
+    ):
         """
         constraints: nas.constrained_search.Constraints, the first one on a latency
         window:      images averaged per width of a layer
+        scores:      one of SCORES, which answers are based on
         method, iterations: of the searches, as for nas.ows.search
         schedule:    for AOWS a Schedule; None for OWS, which draws uniformly to the end
         Raises InfeasibleError if a constraint, or all of them together, cannot be kept.
@@ -58,7 +72,9 @@ class SupernetSearch:
         self.space, self.constraints = space, constraints
         self._resources = np.array([mrf.pad_pairwise(c.pairwise, space.sizes) for c in constraints])
         self._limits = np.array([float(c.limit) for c in constraints])
-        self._window, self._schedule = window, schedule
+        if scores not in SCORES:
+            raise ValueError(f"unknown scores {scores!r}: choose from {', '.join(SCORES)}")
+        self._window, self._scores, self._schedule = window, scores, schedule
         self._method = {"method": method, "iterations": iterations}
         self._losses = WidthLosses(space.sizes, window)
 
@@ -101,8 +117,11 @@ class SupernetSearch:
 
     def unary(self):
         """Return the scores of the widths, one array per layer; -inf for a width never drawn."""
-        rows = zip(self._losses.unary(), self.space.sizes, strict=True)
-        return [row[:size] for row, size in rows]
+        means, images = (
+            [row[:size] for row, size in zip(rows, self.space.sizes, strict=True)]
+            for rows in (self._losses.unary(), self._losses.images())
+        )
+        return monotone(means, images) if self._scores == "monotone" else means
 
     def best(self, constraints=None):
         """Return the SearchResult of the best configuration, by the statistics.

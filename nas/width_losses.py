@@ -40,8 +40,12 @@ class WidthLosses:
 
         Entries behind a layer's number of widths mean nothing.
         """
-        kept = np.minimum(self.counts, self.window)
+        kept = self.images()
         return np.where(kept > 0, self._sums / np.maximum(kept, 1), -np.inf)
+
+    def images(self):
+        """Return how many images are in the window of each width, shape (layers, S)."""
+        return np.minimum(self.counts, self.window)
 
     def all_drawn(self):
         """Return whether every width of every layer has been drawn at least once."""

@@ -5,6 +5,7 @@ import os
 
 from nas.aows import SAMPLINGS
 from nas.ows import METHODS
+from nas.supernet_search import SCORES
 from utils.options import Parser, above_zero, checked, natural, not_negative, positive
 from utils.ranks import ranks
 
@@ -80,6 +81,9 @@ def _add_search(add):
     add("--max-width", type=above_zero, help="greatest width multiplier; default: likewise")
     add("--levels", type=positive, help="number of width multipliers; default: likewise")
     add("--window", type=positive, default=100_000, help="images averaged per width of a layer")
+    add("--scores", choices=SCORES, default="means",
+        help="what answers are based on: the means of the windows, or monotone scores, which never "
+        "fall as a layer gets wider: for data of few images")  # fmt: skip
     add("--search", choices=METHODS, default="exact",
         help="exact proves the answers; lagrangian bisects, as the reference does")  # fmt: skip
     add("--gamma-iter", type=positive, default=12, help="bisections of --search lagrangian")

@@ -8,16 +8,19 @@ import torch
 from scipy import stats
 
 from benchmarks.accuracy_jobs import FULL
-from benchmarks.recorded_scores import Recorded, smoothed
+from benchmarks.recorded_scores import Recorded
 from benchmarks.score_truth import OURS, VARIANTS, ScoreTruth
 from benchmarks.score_truth_report import (
     AS_SUB_NETWORKS,
     as_markdown,
-    compare,
-    partial_spearman,
     predictions,
-    repeatability,
     write_report,
+)
+from benchmarks.score_truth_statistics import (
+    compare,
+    gain_of_monotone,
+    partial_spearman,
+    repeatability,
 )
 from benchmarks.score_truth_supernet import NETWORKS
 from models.torch_mobilenet_v1 import convolutions
@@ -88,9 +91,9 @@ def test_windows_are_cut_from_what_the_supernet_recorded(tmp_path):
     layers = len(SPACE.choices)
     expected = {"last epoch": 4, "last half epoch": 5, "last two epochs": 2.75}
     expected["whole training"] = 2.75
-    # (3, 5) deviates by 1 from its mean; all scores are equal, and stay so when smoothed.
+    # (3, 5) deviates by 1 from its mean; all widths score alike, and stay so but for RISE.
     assert recorded.noise("last epoch") == (pytest.approx(0.5**0.5), 0)
-    expected |= {f"{name}, smoothed": mean for name, mean in expected.items()}
+    expected |= {f"{name}, monotone": mean for name, mean in expected.items()}
     assert {name: float(s[0]) / layers for name, s in scores.items()} == pytest.approx(expected)
 
 
@@ -125,6 +128,23 @@ def test_supernets_are_resampled_too():
     (row,) = compare({("a", "b"): scores}, truth, truth, ("a", "b"))
     assert (row["rank_correlation"], row["of_seeds"]) == (pytest.approx(0), pytest.approx([1, -1]))
     assert row["interval"] == pytest.approx([-1, 1])
+
+
+def test_what_monotone_scores_gain():
+    """Oracle: of three supernets one, wrong throughout, is right once monotone; two stay."""
+    truth = np.arange(12.0)
+    scores = {("a", "w"): -truth[None], ("b", "w"): np.array([truth, -truth])}
+    scores |= {("a", "w, monotone"): truth[None], ("b", "w, monotone"): np.array([truth, -truth])}
+    (row,) = gain_of_monotone(scores, truth, ["w"])
+    low, high = row.pop("gain_interval")
+    assert (low, high) == pytest.approx((0, 2 * 2 / 3))  # no or two of three draws are the first
+    assert row == {
+        "window": "w",
+        "supernets": 3,
+        "means": pytest.approx(-1 / 3),
+        "gain": pytest.approx(2 / 3),
+        "better": 1,
+    }
 
 
 def test_two_trainings_tell_how_far_the_truth_can_be_trusted():
@@ -199,31 +219,3 @@ def test_a_report_needs_networks_and_the_supernet_to_compare_with(tmp_path):
     write_results(tmp_path / "score-truth.jsonl", {f"truth/{n}": n for n in range(3)})
     with pytest.raises(UserError, match=f"the supernet '{OURS}', which .* is missing"):
         write_report(benchmark, list(VARIANTS), tmp_path)
-
-
-WIDTHS = np.array([8, 16, 24, 40, 64, 96])
-
-
-def test_a_quadratic_of_the_logarithm_is_left_as_it_is():
-    """Oracle: the polynomial itself; a width without images keeps its score, whatever it is."""
-    scores = 0.1 * np.log(WIDTHS) - 0.02 * np.log(WIDTHS) ** 2 - 1
-    scores[2] = -np.inf
-    counts = np.array([5, 9, 0, 3, 7, 1])
-    assert smoothed(scores, WIDTHS, counts) == pytest.approx(scores)
-
-
-def test_counts_weigh_the_scores():
-    """Oracle: np.polyfit on every value, so often as it was counted."""
-    rng = np.random.default_rng(0)
-    counts = rng.integers(1, 20, size=6)
-    scores = rng.standard_normal(6)
-    each = np.repeat(np.arange(6), counts)
-    line = np.polyfit(np.log(WIDTHS)[each], scores[each], 1)
-    assert smoothed(scores, WIDTHS, counts, degree=1) == pytest.approx(
-        np.polyval(line, np.log(WIDTHS))
-    )
-
-
-def test_few_widths_are_left_alone():
-    scores = [-1.0, -2.0, -1.0, -np.inf]
-    assert smoothed(scores, WIDTHS[:4], [1, 1, 1, 0]).tolist() == scores

@@ -42,6 +42,22 @@ def test_ows_draws_uniformly_to_the_end():
         assert np.abs(np.array(shares) - 1 / 3).max() < 5 * 0.5 / np.sqrt(3000)
 
 
+def test_answers_from_monotone_scores_use_what_the_means_leave():
+    """Oracle: the middle widths are best by construction; by monotone scores the widest are."""
+    by_means, monotone = (
+        SupernetSearch(SPACE, [Constraint(TABLE.pairwise(SPACE), 2.0)], window=5000, scores=scores)
+        for scores in ("means", "monotone")
+    )
+    for search in (by_means, monotone):
+        record_uniform(search, quality=lambda states: np.minimum(states, 1.01).sum(axis=1) * 0.1)
+        search.record(np.full((900, 3), 2), np.full(900, 10.0), np.zeros(900))
+    assert by_means.best().states == (1, 1, 1)
+    assert monotone.best().states == (2, 2, 2)
+    assert by_means.draw(0, np.random.default_rng(0), 4)[1] is None
+    with pytest.raises(ValueError, match="unknown scores 'best'"):
+        SupernetSearch(SPACE, by_means.constraints, window=1, scores="best")
+
+
 def test_fewer_configurations_than_images_are_drawn_for_equal_parts_of_them():
     states, _ = open_search().draw(0, np.random.default_rng(0), 12, configurations=3)
     expected, _ = open_search().draw(0, np.random.default_rng(0), 3)
