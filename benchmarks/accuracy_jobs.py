@@ -23,7 +23,9 @@ FROM_OWS = {
     "OWS exact": "exact",
 }
 FROM_AOWS = {"AOWS independent": "independent", "AOWS joint": "joint"}  # -> --sampling
-METHODS = ("uniform", *FROM_OWS, *FROM_AOWS)
+# How the answer by monotone scores is called -> whose supernet gives it.
+MONOTONE = {"OWS monotone": "OWS", "AOWS monotone": "AOWS joint"}
+METHODS = ("uniform", *FROM_OWS, *FROM_AOWS, *MONOTONE)
 DEVICE = ("--device", "onnxruntime", "--batch-size", "1", "--threads", "1")
 SLOTS = 2  # jobs at a time, each with one thread
 FRAMEWORK = ()  # of both training scripts: MXNet, their default
@@ -113,6 +115,7 @@ class Benchmark:
                     name = f"aows/{seed}/{target}/{method}"
                     run = self._train_aows(seed, target, method)
                     jobs.append(Job(name, (ows,), left * per_epoch, run))
+                jobs.append(self._ask_monotone(seed, target))
                 jobs += [self._training(seed, target, method) for method in METHODS]
             jobs.append(self._training(seed, 1, "1.0×"))
         return jobs
@@ -174,7 +177,8 @@ class Benchmark:
         return (
             "--data", self.settings.data, "-j", 0, "--no-cuda",
             "--epochs", self.settings.supernet_epochs, "-b", 32, "--lr", 0.2,
-            "--lr-schedule", "cosine", "--window", self.settings.window, "--seed", seed,
+            "--lr-schedule", "cosine", "--window", self.settings.window, "--scores", "means",
+            "--seed", seed,
             "--latency-model", self.table_path, "--latency-target", target_ms,
             "--expname", folder,
         )  # fmt: skip
@@ -217,6 +221,27 @@ class Benchmark:
 
         return run
 
+    def _ask_monotone(self, seed, target):
+        """Return the job that asks the trained supernets for their answers by monotone scores."""
+        supernets = {
+            name: f"ows/{seed}" if source == "OWS" else f"aows/{seed}/{target}/{source}"
+            for name, source in MONOTONE.items()
+        }
+
+        def run(results):
+            answers, target_ms = {}, target * results["table"]["full_ms"]
+            for name, supernet in supernets.items():
+                options = ("--AOWS",) if supernet.startswith("aows/") else ()
+                options += ("--resume-last", "--scores", "monotone")
+                self._supernet(supernet, target_ms, seed, *options)
+                *_, (_, line) = read_lines(self.supernet_folder(supernet) / "results.jsonl")
+                answers[name] = line["configuration"]
+            return answers
+
+        # OWS's supernet is asked by one job at a time: its folder holds one answer.
+        needs = (f"answers/{seed}", *supernets.values())
+        return Job(f"monotone/{seed}/{target}", needs, 30, run, key=lambda _: ("ask", seed))
+
     def _train_aows(self, seed, target, method):
         name, folder = f"aows/{seed}/{target}/{method}", self.supernet_folder(f"ows/{seed}")
 
@@ -240,12 +265,16 @@ class Benchmark:
         name = f"final/{seed}/{target}/{method}"
         if method in FROM_OWS:
             source = f"answers/{seed}"
+        elif method in MONOTONE:
+            source = f"monotone/{seed}/{target}"
         else:
             source = f"aows/{seed}/{target}/{method}" if method in FROM_AOWS else "table"
 
         def widths(results):
             if method in FROM_OWS:
                 return results[source][str(target)][method]
+            if method in MONOTONE:
+                return results[source][method]
             if method in FROM_AOWS:
                 return results[source]["configuration"]
             return self.widest_uniform(target * results["table"]["full_ms"])

@@ -15,6 +15,8 @@ STYLES = {
     "OWS exact": ("tab:blue", "o"),
     "AOWS independent": ("tab:orange", "D"),
     "AOWS joint": ("tab:red", "P"),
+    "OWS monotone": ("tab:purple", "h"),
+    "AOWS monotone": ("tab:green", "*"),
 }  # colour and marker
 
 

@@ -23,6 +23,7 @@ def test_jobs_build_on_each_other_and_cover_every_answer(tmp_path):
     finals = [name for name in names if name.startswith("final/")]
     assert len(finals) == len(METHODS) * 3 * 3 + 3
     assert sum(name.startswith("aows/") for name in names) == 2 * 3 * 3
+    assert sum(name.startswith("monotone/") for name in names) == 3 * 3
     assert {job.name.split("/")[1] for job in Benchmark(MINIATURE, tmp_path).jobs()[1:]} == {"0"}
 
 
