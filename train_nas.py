@@ -10,7 +10,8 @@ Latencies are milliseconds per image. In the folder --expname it writes
     results.jsonl         per epoch the best configuration, its predicted latency and the losses
     aows.jsonl            with --AOWS: temperature, multipliers, decision and probabilities
     baselines.jsonl       what simpler searches answer from the same statistics
-    curves.png, widths.png, probabilities.png, and what --pareto, --score-check and --verify write
+    curves.png, widths.png, probabilities.png, and what --pareto, --rerank, --score-check and
+    --verify write
 Source: Berman et al., AOWS, CVPR 2020.
 """
 
@@ -32,6 +33,7 @@ from utils.latency_limits import open_limits
 from utils.nas_options import parse_options
 from utils.ranks import folder_to_write, rank, silent_unless_first
 from utils.records import Appender
+from utils.reranking import rerank
 from utils.search_reports import (
     DECISIONS,
     RESULTS,
@@ -192,9 +194,12 @@ def train_epochs(options, net, search, limits, data, start, curves):
 
 
 def train_and_check(options, search, limits, start, load_network):
-    """Train what is left of the training, and compare scores with accuracies if asked to."""
-    if start.epoch >= options.epochs and not options.score_check:
-        return
+    """Train what is left of the training, and evaluate sub-networks if asked to.
+
+    Returns the SearchResult of --rerank, None without it.
+    """
+    if start.epoch >= options.epochs and not options.score_check and not options.rerank:
+        return None
     data = open_data(options, search.space)
     net = open_network(options, search.space)
     load_network(net)
@@ -210,22 +215,30 @@ def train_and_check(options, search, limits, start, load_network):
         from utils.score_check import check_score
 
         check_score(options, net, search, data)
+    return rerank(options, net, search, data) if options.rerank else None
 
 
-def report_answer(options, search, limits, start):
-    """Write and print the answer, measured if asked to, and what stands beside it."""
-    result, measured, epochs = search.best(), {}, max(start.epoch, options.epochs)
+def report_answer(options, search, limits, start, reranked):
+    """Write and print the answer, measured if asked to, and what stands beside it.
+
+    reranked: the SearchResult of --rerank, None without it
+    """
+    result, measured, others = reranked or search.best(), {}, {}
+    epochs = max(start.epoch, options.epochs)
+    if reranked:
+        others["reranked"] = reranked.states
     if options.verify:
         from utils.verification import verify
 
         verified = verify(options, search, limits)
         result, limits = verified.result, verified.limits
         measured = {"measured_ms": verified.measured_ms, "rounds": verified.rounds}
+        others["verified"] = result.states
     line = answer_line(search, limits, result, epochs) | measured
-    if options.verify or start.epoch >= options.epochs:  # else it is the last epoch's
+    if others or start.epoch >= options.epochs:  # else it is the last epoch's
         with Appender(Path(options.expname, RESULTS)) as results:
             results.append([line])
-    answers = answers_of(options, search, result.states if options.verify else None)
+    answers = answers_of(options, search, others)
     print(compare_baselines(options, search, answers))
     if options.pareto:
         print(write_front(options, search, answers))
@@ -242,9 +255,9 @@ def main(arguments=None):
         Path(options.expname).mkdir(parents=True, exist_ok=True)
         start, load_network = supernet_checkpoints.load(options, search)
         with folder_to_write(options.expname) as options.expname:
-            train_and_check(options, search, limits, start, load_network)
+            reranked = train_and_check(options, search, limits, start, load_network)
             if rank() == 0:
-                report_answer(options, search, limits, start)
+                report_answer(options, search, limits, start, reranked)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,13 @@ import argparse
 import json
 from pathlib import Path
 
-from tqdm import tqdm
-
 import train_nas
 from utils import supernet_checkpoints
 from utils.errors import exits_with_one_line
 from utils.latency_limits import open_limits
 from utils.nas_options import parse_options
 from utils.records import write_lines
-from utils.score_check import AT_ONCE
+from utils.sub_networks import evaluate
 
 ACCURACIES = "accuracies.jsonl"  # in the supernet's folder
 
@@ -30,11 +28,11 @@ def validate(options, configurations):
     data = train_nas.open_data(options, search.space)
     net = train_nas.open_network(options, search.space)
     load_network(net)
-    lines = []
-    for start in tqdm(range(0, len(configurations), AT_ONCE), "sub-networks"):
-        some = configurations[start : start + AT_ONCE]
-        for configuration, accuracy in zip(some, net.accuracies(some, *data), strict=True):
-            lines.append({"configuration": configuration, "accuracy": accuracy})
+    accuracies = evaluate(net, configurations, *data)
+    lines = [
+        {"configuration": configuration, "accuracy": accuracy}
+        for configuration, accuracy in zip(configurations, accuracies, strict=True)
+    ]
     write_lines(Path(options.expname, ACCURACIES), lines)
 
 

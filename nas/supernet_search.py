@@ -1,6 +1,6 @@
 """What training a slimmable network asks of the search: which widths to draw, which are best."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from nas.width_losses import WidthLosses
 from utils.errors import UserError
 
 SCORES = ("means", "monotone")
+DRAWS = 10  # of scores, per candidate
 
 
 @dataclass(frozen=True)
@@ -117,11 +118,15 @@ class SupernetSearch:
 
     def unary(self):
         """Return the scores of the widths, one array per layer; -inf for a width never drawn."""
-        means, images = (
-            [row[:size] for row, size in zip(rows, self.space.sizes, strict=True)]
-            for rows in (self._losses.unary(), self._losses.images())
-        )
-        return monotone(means, images) if self._scores == "monotone" else means
+        return self._scores_of(self._rows(self._losses.unary()))
+
+    def _scores_of(self, means):
+        if self._scores == "means":
+            return means
+        return monotone(means, self._rows(self._losses.images()))
+
+    def _rows(self, padded):
+        return [row[:size] for row, size in zip(padded, self.space.sizes, strict=True)]
 
     def best(self, constraints=None):
         """Return the SearchResult of the best configuration, by the statistics.
@@ -130,6 +135,30 @@ class SupernetSearch:
         Raises InfeasibleError, and UserError if a layer has no width that was ever drawn.
         """
         return ows.search_all(self.unary(), constraints or self.constraints, **self._method)
+
+    def candidates(self, rng, count):
+        """Return different SearchResults: the best one, then others that may be better.
+
+        The others are best by means redrawn from the normal distributions that their standard
+        errors tell, so that they are plausible, keep the constraints, and use what these allow.
+        Fewer than count if 10 draws each find no more: the scores then leave little doubt.
+        Scores, values and gaps are by the scores of `best`.
+        Source: Thompson, On the likelihood that one unknown probability exceeds another, 1933.
+        """
+        best, unary = self.best(), self.unary()
+        means, errors = self._rows(self._losses.unary()), self._rows(self._losses.errors())
+        found = {best.states: best}
+        for _ in range(DRAWS * count):
+            if len(found) >= count:
+                break
+            redrawn = [rng.normal(m, e) for m, e in zip(means, errors, strict=True)]
+            result = ows.search_all(self._scores_of(redrawn), self.constraints, **self._method)
+            if result.states not in found:
+                score = float(sum(u[s] for u, s in zip(unary, result.states, strict=True)))
+                found[result.states] = replace(
+                    best, states=result.states, score=score, values=result.values
+                )
+        return list(found.values())
 
     def to_arrays(self):
         """Return the statistics as arrays for a checkpoint."""

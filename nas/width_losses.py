@@ -47,6 +47,22 @@ class WidthLosses:
         """Return how many images are in the window of each width, shape (layers, S)."""
         return np.minimum(self.counts, self.window)
 
+    def errors(self):
+        """Return the standard errors of the unary potentials, shape (layers, S).
+
+        One standard deviation holds for all widths of a layer, pooled over their windows: a width
+        may have been drawn once only. 0 for a width never drawn.
+        """
+        images, means = self.images(), self.unary()
+        squares = np.zeros(len(self.sizes))
+        for index in np.argwhere(images):
+            values = self._rings[*index][: images[*index]]
+            squares[index[0]] += np.square(values - means[*index], dtype=np.float64).sum()
+        drawn = (images > 0).sum(axis=1)
+        freedom = np.maximum(images.sum(axis=1) - drawn, 1)
+        variances = np.where(images > 0, (squares / freedom)[:, None], 0.0)
+        return np.sqrt(variances / np.maximum(images, 1))
+
     def all_drawn(self):
         """Return whether every width of every layer has been drawn at least once."""
         return all(row[:size].all() for row, size in zip(self.counts, self.sizes, strict=True))

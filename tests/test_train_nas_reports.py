@@ -169,11 +169,28 @@ def test_scores_are_compared_with_the_accuracies_of_sub_networks(model, folder, 
     assert Image.open(folder / "score_check.png").size[0] > 500
 
 
+def test_reranked_answers_are_the_most_accurate_candidates(model, folder, capsys):
+    """Oracle: the file of the candidates; the answer without --rerank."""
+    by_score = ask(model, folder)
+    line = ask(model, folder, "--rerank", "6", "--scores", "monotone")
+    candidates = lines_of(folder / "rerank.jsonl")
+    assert 1 < len(candidates) <= 6
+    assert line["configuration"] == candidates[0]["configuration"]
+    accuracies = [candidate["accuracy"] for candidate in candidates]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert max(candidate["latency_ms"] for candidate in candidates) <= by_score["target_ms"]
+    (own,) = (b for b in lines_of(folder / "baselines.jsonl") if b["method"] == "reranked")
+    assert own["configuration"] == line["configuration"]
+    assert line["score"] + line["gap"] == pytest.approx(line["bound"])
+    assert f"best configuration: {tuple(line['configuration'])}" in capsys.readouterr().out
+
+
 def test_options_that_do_not_go_together_are_refused(model, tmp_path, capsys):
     refused = {
         "lagrangian knows one latency target only": ["--search", "lagrangian", "--max-macs", "1e6"],
         "--confidence: '0.2' is not a number of at least 0.5": ["--confidence", "0.2"],
         "--samples goes with --verify": ["--samples", "x.jsonl"],
+        "--rerank and --verify each choose": ["--rerank", "--verify"],
         "--keep: '0' is not a whole number of at least 1": ["--keep", "0"],
         "--max-params: '0' is not a number greater than 0": ["--max-params", "0"],
     }

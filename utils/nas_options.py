@@ -94,6 +94,10 @@ def _add_search(add):
         help="AOWS draws each layer from its marginal, as the reference does, or whole "
         "configurations")  # fmt: skip
 
+    add("--rerank", type=natural, nargs="?", const=30, default=0, metavar="N",
+        help="evaluate N configurations (30) that may be the best, as far as the noise of the "
+        "scores tells, on training images, and answer with the best: rerank.jsonl")  # fmt: skip
+
 
 def _add_reports(add):
     add("--pareto", action="store_true",
@@ -121,6 +125,8 @@ def _check(parser, options):
     several = models > 1 or options.max_macs or options.max_params
     if options.search == "lagrangian" and several:
         refuse("search", "lagrangian knows one latency target only; exact takes several limits")
+    if options.rerank and options.verify:
+        refuse("rerank", "and --verify each choose an answer by themselves")
     if options.samples and not options.verify:
         refuse("samples", "goes with --verify")
     if options.framework == "mxnet":

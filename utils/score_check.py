@@ -8,9 +8,9 @@ from tqdm import tqdm
 from nas.prediction_errors import spearman
 from utils.plotting.search import plot_score_check
 from utils.records import write_lines
+from utils.sub_networks import evaluate
 
 STREAM = 2  # sets these draws apart from those of training
-AT_ONCE = 5  # sub-networks that are in memory together, and share a reading of the images
 
 
 def check_score(options, net, search, data):
@@ -26,9 +26,7 @@ def check_score(options, net, search, data):
     states = np.array([[rng.choice(s) for s in seen] for _ in range(options.score_check)])
     scores = [sum(u[s] for u, s in zip(unary, row, strict=True)) for row in states]
     configurations = [space.configuration(row) for row in states]
-    accuracies = []
-    for start in tqdm(range(0, len(states), AT_ONCE), "sub-networks", leave=False):
-        accuracies += net.accuracies(configurations[start : start + AT_ONCE], *data)
+    accuracies = evaluate(net, configurations, *data)
     rows = zip(configurations, map(float, scores), accuracies, strict=True)
     fields = ("configuration", "score", "accuracy")
     folder = Path(options.expname)

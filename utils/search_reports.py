@@ -75,11 +75,11 @@ def answer_as_text(line):
     return "\n".join(lines)
 
 
-def answers_of(options, search, verified):
+def answers_of(options, search, others):
     """Return {name: Answer}: the search's answer, and what simpler searches answer instead.
 
     None stands for a search that finds nothing; "random" is a list, by increasing score.
-    verified: the states of the verified answer, None if there is none
+    others: {name: states} of more answers
     """
     unary, constraints = search.unary(), search.constraints
     rng = np.random.default_rng(options.seed)
@@ -90,9 +90,8 @@ def answers_of(options, search, verified):
         "uniform": baselines.best_uniform(search.space, unary, constraints),
         "random": sorted(drawn, key=lambda answer: answer.score),
     }
-    if verified:
-        answers["verified"] = baselines.answer(unary, constraints, verified)
-    return answers
+    more = {name: baselines.answer(unary, constraints, states) for name, states in others.items()}
+    return answers | more
 
 
 def compare_baselines(options, search, answers):

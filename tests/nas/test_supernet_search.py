@@ -58,6 +58,39 @@ def test_answers_from_monotone_scores_use_what_the_means_leave():
         SupernetSearch(SPACE, by_means.constraints, window=1, scores="best")
 
 
+@pytest.mark.parametrize("scores", ["means", "monotone"])
+def test_candidates_are_different_keep_the_limit_and_begin_with_the_best(scores):
+    """Oracles: the scores of `unary` added up, the constraint itself."""
+    constraint = Constraint(TABLE.pairwise(SPACE), 1.0)
+    search = SupernetSearch(SPACE, [constraint], window=50, scores=scores)
+    noise = np.random.default_rng(1)
+    record_uniform(search, quality=lambda states: noise.normal(size=len(states)))
+    best, *others = search.candidates(np.random.default_rng(0), 6)
+    assert best.states == search.best().states
+    assert len({best.states, *(other.states for other in others)}) == 1 + len(others) >= 3
+    for other in others:
+        assert constraint.keeps(other.states)
+        assert other.values == (constraint.value(other.states),)
+        by_hand = sum(u[s] for u, s in zip(search.unary(), other.states, strict=True))
+        assert (other.score, other.bound) == (pytest.approx(by_hand), best.bound)
+        assert other.gap >= 0
+
+
+def test_scores_without_noise_leave_no_other_candidate():
+    search = open_search(method="exact")
+    search.record(np.tile([[0], [1], [2]], (40, 3)), np.tile([3.0, 2.0, 1.0], 40), np.zeros(120))
+    assert len(search.candidates(np.random.default_rng(0), 6)) == 1
+
+
+def test_widths_never_drawn_are_no_candidates():
+    search = open_search(method="exact", target_ms=9.0)
+    states = np.random.default_rng(0).integers(2, size=(300, 3))
+    search.record(states, np.random.default_rng(1).normal(size=300), np.zeros(300))
+    found = search.candidates(np.random.default_rng(0), 9)
+    assert len(found) > 3
+    assert max(max(result.states) for result in found) == 1
+
+
 def test_fewer_configurations_than_images_are_drawn_for_equal_parts_of_them():
     states, _ = open_search().draw(0, np.random.default_rng(0), 12, configurations=3)
     expected, _ = open_search().draw(0, np.random.default_rng(0), 3)

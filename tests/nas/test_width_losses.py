@@ -73,6 +73,23 @@ def test_a_checkpoint_continues_like_the_original(window):
             assert_same_unary(copy.unary(), plain.unary())
 
 
+@given(st.integers(2, 30), st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_standard_errors_are_those_of_a_pooled_deviation(window, seed):
+    """Oracle: the plain twin's windows and the textbook's formula."""
+    sizes = [3, 2]
+    fast, plain = WidthLosses(sizes, window), PlainWidthLosses(sizes, window)
+    for batch in batches(np.random.default_rng(seed), sizes, 3, 4):
+        fast.record(*batch)
+        plain.record(*batch)
+    for row, layer in zip(fast.errors(), plain.windows, strict=True):
+        drawn = [np.array(values) for values in layer if values]
+        squares = sum(((values - values.mean()) ** 2).sum() for values in drawn)
+        variance = squares / max(sum(map(len, drawn)) - len(drawn), 1)
+        expected = [(variance / len(values)) ** 0.5 if values else 0 for values in layer]
+        np.testing.assert_allclose(row[: len(layer)], expected, rtol=1e-5, atol=1e-7)
+
+
 def test_windows_of_another_search_space_are_refused():
     arrays = WidthLosses([3, 2], 5).to_arrays()
     with pytest.raises(ValueError, match="another search space"):

@@ -6,10 +6,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from utils.data import DatasetBatches, epoch_batches, open_dataset, validation_batches
+from utils.data import (
+    DatasetBatches,
+    RandomPart,
+    epoch_batches,
+    open_dataset,
+    validation_batches,
+)
 from utils.errors import UserError
 
 # The order of an epoch
+
+
+def test_a_random_part_has_different_images_of_its_dataset():
+    """Oracle: the digits themselves."""
+    train, _ = open_dataset("digits", 8, 0)
+    part = RandomPart(train, 30, np.random.default_rng(0))
+    order = np.random.default_rng(0).permutation(len(train))
+    assert len(part) == 30
+    for index in (0, 7, 29):
+        image, label = part[2, index]
+        expected = train[2, order[index]]
+        np.testing.assert_array_equal(image, expected[0])
+        assert label == expected[1]
 
 
 @given(

@@ -1,0 +1,50 @@
+"""The answer among those that the noise of the scores leaves: the most accurate sub-network.
+
+A score is the mean of so many images; a sub-network's accuracy is of all images, and of all its
+layers together. Training images are used, so that validation images stay unseen by the choice.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from utils.data import RandomPart
+from utils.records import write_lines
+from utils.sub_networks import evaluate
+
+STREAM = 4  # sets the random numbers apart from those of training
+IMAGES = 20_000  # of the training images, at most
+
+
+def rerank(options, net, search, data):
+    """Return the SearchResult of highest accuracy among --rerank candidates of a SupernetSearch.
+
+    net: its trained supernet; data: (training, validation) images
+    Writes rerank.jsonl, a line per candidate, by falling accuracy, and prints what changed.
+    """
+    train, _ = data
+    rng = np.random.default_rng((options.seed, STREAM))
+    candidates = search.candidates(rng, options.rerank)
+    configurations = [search.space.configuration(result.states) for result in candidates]
+    images = RandomPart(train, min(len(train), IMAGES), rng)
+    accuracies = evaluate(net, configurations, train, images)
+    # The best by score comes first, and a stable order keeps it before its equals.
+    order = sorted(range(len(candidates)), key=lambda index: -accuracies[index])
+    lines = [
+        {
+            "configuration": configurations[index],
+            "score": float(candidates[index].score),
+            "latency_ms": candidates[index].latency_ms,
+            "accuracy": accuracies[index],
+        }
+        for index in order
+    ]
+    path = Path(options.expname, "rerank.jsonl")
+    write_lines(path, lines)
+    tqdm.write(
+        f"{path}: of {len(candidates)} candidates the best has accuracy "
+        f"{lines[0]['accuracy']:.2%} on {len(images)} training images, as a sub-network; the one "
+        f"of best score {accuracies[0]:.2%}"
+    )
+    return candidates[order[0]]
