@@ -1,6 +1,8 @@
 """Are the searched widths better at equal latency? Every answer retrained from scratch.
 
     python -m benchmarks.accuracy                  the whole benchmark, on two cores
+    python -m benchmarks.accuracy --own            also what `train_nas.py --scores monotone` and
+                                                   `--rerank` answer: half as long again
     python -m benchmarks.accuracy --report         what is finished, as table and picture
     python -m benchmarks.accuracy --miniature      all steps on the digits, in minutes
 
@@ -17,7 +19,7 @@ import json
 import subprocess
 import sys
 
-from benchmarks.accuracy_jobs import DEVICE, SLOTS, Benchmark, parse_arguments
+from benchmarks.accuracy_jobs import DEVICE, OURS, SLOTS, Benchmark, parse_arguments
 from benchmarks.accuracy_report import write_report
 from benchmarks.jobs import finished, run_all
 from utils.data import open_dataset
@@ -76,8 +78,9 @@ def report(benchmark, results_folder):
 
 @exits_with_one_line
 def main():
-    args = parse_arguments(__doc__.partition("\n")[0])
-    benchmark = Benchmark(args.settings, args.folder)
+    flags = {"own": "also ask the supernets in our own ways: monotone scores, --rerank"}
+    args = parse_arguments(__doc__.partition("\n")[0], **flags)
+    benchmark = Benchmark(args.settings, args.folder, OURS if args.own else ())
     if not args.report:
         run_all(benchmark.jobs(), benchmark.jobs_path, SLOTS)
     report(benchmark, args.results_folder)

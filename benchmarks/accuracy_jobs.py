@@ -23,9 +23,14 @@ FROM_OWS = {
     "OWS exact": "exact",
 }
 FROM_AOWS = {"AOWS independent": "independent", "AOWS joint": "joint"}  # -> --sampling
-# How the answer by monotone scores is called -> whose supernet gives it.
-MONOTONE = {"OWS monotone": "OWS", "AOWS monotone": "AOWS joint"}
-METHODS = ("uniform", *FROM_OWS, *FROM_AOWS, *MONOTONE)
+METHODS = ("uniform", *FROM_OWS, *FROM_AOWS)
+# Our own answers: -> whose supernet gives it, and how it is asked.
+OURS = {
+    "OWS monotone": ("OWS", ("--scores", "monotone")),
+    "OWS reranked": ("OWS", ("--scores", "monotone", "--rerank", 20)),
+    "AOWS monotone": ("AOWS joint", ("--scores", "monotone")),
+    "AOWS reranked": ("AOWS joint", ("--scores", "monotone", "--rerank", 20)),
+}
 DEVICE = ("--device", "onnxruntime", "--batch-size", "1", "--threads", "1")
 SLOTS = 2  # jobs at a time, each with one thread
 FRAMEWORK = ()  # of both training scripts: MXNet, their default
@@ -79,8 +84,8 @@ MINIATURE = Settings(
 )
 
 
-def parse_arguments(description):
-    """Return the command line of a benchmark over these jobs.
+def parse_arguments(description, **flags):
+    """Return the command line of a benchmark over these jobs; flags: {name: help} of its own.
 
     settings: Settings; folder, results_folder: of the jobs and of what is reported
     report: whether to run no jobs
@@ -88,6 +93,8 @@ def parse_arguments(description):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--miniature", action="store_true", help="digits, one seed, few epochs")
     parser.add_argument("--report", action="store_true", help="run no jobs")
+    for name, what in flags.items():
+        parser.add_argument(f"--{name}", action="store_true", help=what)
     args = parser.parse_args()
     args.settings = MINIATURE if args.miniature else FULL
     args.folder = Path("output/accuracy-miniature" if args.miniature else "output/accuracy")
@@ -98,8 +105,9 @@ def parse_arguments(description):
 class Benchmark:
     """The jobs over one folder; every command is one that a user could type."""
 
-    def __init__(self, settings, folder):
-        self.settings, self.folder = settings, Path(folder)
+    def __init__(self, settings, folder, own=()):
+        """own: those of OURS that stand beside METHODS"""
+        self.settings, self.folder, self.own = settings, Path(folder), tuple(own)
 
     def jobs(self):
         """Return all jobs, in the order in which they should start: seed by seed."""
@@ -115,8 +123,9 @@ class Benchmark:
                     name = f"aows/{seed}/{target}/{method}"
                     run = self._train_aows(seed, target, method)
                     jobs.append(Job(name, (ows,), left * per_epoch, run))
-                jobs.append(self._ask_monotone(seed, target))
-                jobs += [self._training(seed, target, method) for method in METHODS]
+                jobs += [self._ask_again(seed, target, method) for method in self.own]
+                methods = (*METHODS, *self.own)
+                jobs += [self._training(seed, target, method) for method in methods]
             jobs.append(self._training(seed, 1, "1.0×"))
         return jobs
 
@@ -221,26 +230,26 @@ class Benchmark:
 
         return run
 
-    def _ask_monotone(self, seed, target):
-        """Return the job that asks the trained supernets for their answers by monotone scores."""
-        supernets = {
-            name: f"ows/{seed}" if source == "OWS" else f"aows/{seed}/{target}/{source}"
-            for name, source in MONOTONE.items()
-        }
+    def _ask_again(self, seed, target, method):
+        """Return the job that asks a trained supernet in one of our own ways."""
+        source, options = OURS[method]
+        supernet = f"ows/{seed}" if source == "OWS" else f"aows/{seed}/{target}/{source}"
 
         def run(results):
-            answers, target_ms = {}, target * results["table"]["full_ms"]
-            for name, supernet in supernets.items():
-                options = ("--AOWS",) if supernet.startswith("aows/") else ()
-                options += ("--resume-last", "--scores", "monotone")
-                self._supernet(supernet, target_ms, seed, *options)
-                *_, (_, line) = read_lines(self.supernet_folder(supernet) / "results.jsonl")
-                answers[name] = line["configuration"]
-            return answers
+            target_ms = target * results["table"]["full_ms"]
+            adaptive = () if source == "OWS" else ("--AOWS",)
+            wall_s, cpu_s = self._supernet(
+                supernet, target_ms, seed, "--resume-last", *adaptive, *options
+            )
+            return self._last_answer(supernet) | {"wall_s": wall_s, "cpu_s": cpu_s}
 
-        # OWS's supernet is asked by one job at a time: its folder holds one answer.
-        needs = (f"answers/{seed}", *supernets.values())
-        return Job(f"monotone/{seed}/{target}", needs, 30, run, key=lambda _: ("ask", seed))
+        # A supernet is asked by one job at a time: its folder holds one answer.
+        needs = (f"answers/{seed}", supernet)
+        return Job(f"asked/{seed}/{target}/{method}", needs, 30, run, key=lambda _: supernet)
+
+    def _last_answer(self, supernet):
+        *_, (_, line) = read_lines(self.supernet_folder(supernet) / "results.jsonl")
+        return {"configuration": line["configuration"]}
 
     def _train_aows(self, seed, target, method):
         name, folder = f"aows/{seed}/{target}/{method}", self.supernet_folder(f"ows/{seed}")
@@ -255,8 +264,7 @@ class Benchmark:
             options += ("--sampling", FROM_AOWS[method], *resume)
             target_ms = target * results["table"]["full_ms"]
             wall_s, cpu_s = self._supernet(name, target_ms, seed, *options)
-            *_, (_, line) = read_lines(self.supernet_folder(name) / "results.jsonl")
-            return {"configuration": line["configuration"], "wall_s": wall_s, "cpu_s": cpu_s}
+            return self._last_answer(name) | {"wall_s": wall_s, "cpu_s": cpu_s}
 
         return run
 
@@ -265,17 +273,15 @@ class Benchmark:
         name = f"final/{seed}/{target}/{method}"
         if method in FROM_OWS:
             source = f"answers/{seed}"
-        elif method in MONOTONE:
-            source = f"monotone/{seed}/{target}"
+        elif method in OURS:
+            source = f"asked/{seed}/{target}/{method}"
         else:
             source = f"aows/{seed}/{target}/{method}" if method in FROM_AOWS else "table"
 
         def widths(results):
             if method in FROM_OWS:
                 return results[source][str(target)][method]
-            if method in MONOTONE:
-                return results[source][method]
-            if method in FROM_AOWS:
+            if method in FROM_AOWS or method in OURS:
                 return results[source]["configuration"]
             return self.widest_uniform(target * results["table"]["full_ms"])
 

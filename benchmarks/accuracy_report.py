@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.accuracy_jobs import METHODS
+from benchmarks.accuracy_jobs import METHODS, OURS
 from utils.plotting.figures import new_figure, save_figure
 from utils.records import atomic_write, write_lines
 
@@ -16,7 +16,9 @@ STYLES = {
     "AOWS independent": ("tab:orange", "D"),
     "AOWS joint": ("tab:red", "P"),
     "OWS monotone": ("tab:purple", "h"),
-    "AOWS monotone": ("tab:green", "*"),
+    "OWS reranked": ("tab:green", "*"),
+    "AOWS monotone": ("tab:brown", "p"),
+    "AOWS reranked": ("tab:pink", "X"),
 }  # colour and marker
 
 
@@ -52,7 +54,7 @@ def as_markdown(rows, missing, setting):
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for target in sorted({row["target"] for row in rows}):
-        for method in (*METHODS, "1.0×"):
+        for method in (*METHODS, *OURS, "1.0×"):
             cell = [r for r in rows if (r["target"], r["method"]) == (target, method)]
             if cell:
                 lines.append(_line(target, method, cell, _differences(rows, target, method)))

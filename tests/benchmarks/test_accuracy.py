@@ -1,6 +1,6 @@
 """The accuracy benchmark: its jobs, and its table."""
 
-from benchmarks.accuracy_jobs import FULL, METHODS, MINIATURE, Benchmark
+from benchmarks.accuracy_jobs import FULL, METHODS, MINIATURE, OURS, Benchmark
 from benchmarks.accuracy_report import as_markdown, write_report
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
@@ -23,7 +23,11 @@ def test_jobs_build_on_each_other_and_cover_every_answer(tmp_path):
     finals = [name for name in names if name.startswith("final/")]
     assert len(finals) == len(METHODS) * 3 * 3 + 3
     assert sum(name.startswith("aows/") for name in names) == 2 * 3 * 3
-    assert sum(name.startswith("monotone/") for name in names) == 3 * 3
+    with_own = [job.name for job in Benchmark(FULL, tmp_path, OURS).jobs()]
+    assert set(with_own) > set(names)
+    own = [name for name in with_own if name not in names]
+    assert sum(name.startswith("asked/") for name in own) == len(OURS) * 3 * 3
+    assert sum(name.startswith("final/") for name in own) == len(OURS) * 3 * 3 == len(own) / 2
     assert {job.name.split("/")[1] for job in Benchmark(MINIATURE, tmp_path).jobs()[1:]} == {"0"}
 
 
