@@ -30,6 +30,7 @@ from utils.records import read_lines
 
 ALL = 1_000_000  # images of a window that keeps everything
 VALIDATION_COST_S = 5  # of a sub-network, on a quiet core
+SUPERNETS = 2  # of each variant at most, by the first seeds
 AGAIN = 100  # seed of a configuration's second training, unlike those of benchmarks.accuracy
 
 
@@ -61,6 +62,7 @@ class ScoreTruth:
         """count: configurations that are drawn from the whole search space"""
         self.accuracy = Benchmark(settings, folder)
         self.settings, self.folder, self.count = settings, Path(folder), count
+        self.seeds = settings.seeds[:SUPERNETS]
 
     @property
     def jobs_path(self):
@@ -90,7 +92,7 @@ class ScoreTruth:
         results = finished(self.jobs_path)
         return {
             seed: self._supernet_folder(variant, seed)
-            for seed in self.settings.seeds
+            for seed in self.seeds
             if f"supernet/{seed}/{variant}" in results
         }
 
@@ -112,7 +114,7 @@ class ScoreTruth:
         space, rng = self.accuracy.space(), np.random.default_rng(0)
         drawn = [space.draw_uniform(rng) for _ in range(self.count)]
         others = [result["configuration"] for result in self._random_of_accuracy().values()]
-        first, *later = self.settings.seeds
+        first, *later = self.seeds
         return [
             *self._supernet_jobs(first, [*drawn, *others]),
             *(self._training(f"truth/{i}", widths, 0) for i, widths in enumerate(drawn)),

@@ -41,7 +41,7 @@ def write_report(benchmark, variants, folder):
     missing = [
         f"{variant}, seed {seed}"
         for variant, paths in supernets.items()
-        for seed in benchmark.settings.seeds
+        for seed in benchmark.seeds
         if seed not in paths
     ]
     text = as_markdown(rows, benchmark.settings, accuracies, missing)
