@@ -9,7 +9,7 @@ The truth is the accuracy of random configurations trained from scratch, twice w
 those of benchmarks.accuracy, which meet its targets, and others drawn from the whole search space.
 PyTorch supernets, of several seeds per variant, give their scores, over windows of several lengths.
 Compared are the rank correlations of the scores with the truth, and those of the accuracies that
-the networks have as sub-networks of a supernet.
+the networks have, as sub-networks of a supernet, on training images.
 
 Killed and started again, it goes on. Writes score_truth.jsonl and score_truth.md into
 benchmarks/results; with --miniature beside the jobs.
@@ -24,12 +24,12 @@ import numpy as np
 from benchmarks.accuracy_jobs import SLOTS, Benchmark, parse_arguments
 from benchmarks.jobs import Job, finished, run_all
 from benchmarks.score_truth_report import write_report
-from benchmarks.score_truth_validation import ACCURACIES
+from benchmarks.score_truth_sub_networks import ACCURACIES
 from utils.errors import UserError, exits_with_one_line
 from utils.records import read_lines
 
 ALL = 1_000_000  # images of a window that keeps everything
-VALIDATION_COST_S = 5  # of a sub-network, on a quiet core
+SUB_NETWORK_COST_S = 5  # of a sub-network, on a quiet core
 SUPERNETS = 2  # of each variant at most, by the first seeds
 AGAIN = 100  # seed of a configuration's second training, unlike those of benchmarks.accuracy
 
@@ -96,12 +96,12 @@ class ScoreTruth:
             if f"supernet/{seed}/{variant}" in results
         }
 
-    def validated(self):
-        """Return what our supernets tell: {configuration: accuracy} of each that was validated."""
+    def sub_networks(self):
+        """Return what our supernets tell: {configuration: accuracy} of each, on training images."""
         return [
             {tuple(line["configuration"]): line["accuracy"] for line in result["accuracies"]}
             for name, result in finished(self.jobs_path).items()
-            if name.startswith("validation/")
+            if name.startswith("sub-networks/")
         ]
 
     def _supernet_folder(self, variant, seed):
@@ -123,13 +123,13 @@ class ScoreTruth:
         ]
 
     def _supernet_jobs(self, seed, configurations):
-        """Return the jobs that train all variants of one seed and validate the configurations."""
+        """Return the jobs that train all variants of one seed and evaluate the configurations."""
         cost = self.settings.supernet_epochs * self.settings.supernet_cost_s
         trainings = [
             Job(f"supernet/{seed}/{name}", (), cost, self._train_supernet(name, variant, seed))
             for name, variant in VARIANTS.items()
         ]
-        return [*trainings, self._validation(seed, configurations)]
+        return [*trainings, self._sub_networks(seed, configurations)]
 
     def _supernet_options(self, folder, seed):
         full_ms = self.accuracy.table().predict(self.accuracy.largest())
@@ -153,20 +153,20 @@ class ScoreTruth:
 
         return run
 
-    def _validation(self, seed, configurations):
-        """Return the job that validates the configurations as sub-networks of our supernet."""
+    def _sub_networks(self, seed, configurations):
+        """Return the job that evaluates the configurations as sub-networks of our supernet."""
 
         def run(_):
             folder = self._supernet_folder(OURS, seed)
             path = folder / "configurations.json"
             path.write_text(json.dumps([[int(c) for c in row] for row in configurations]))
             options = self._supernet_options(folder, seed)
-            module = ("-m", "benchmarks.score_truth_validation")
+            module = ("-m", "benchmarks.score_truth_sub_networks")
             self.accuracy.run(*module, path, *options, log=folder.name)
             return {"accuracies": [line for _, line in read_lines(folder / ACCURACIES)]}
 
-        cost = len(configurations) * VALIDATION_COST_S
-        return Job(f"validation/{seed}", (f"supernet/{seed}/{OURS}",), cost, run)
+        cost = len(configurations) * SUB_NETWORK_COST_S
+        return Job(f"sub-networks/{seed}", (f"supernet/{seed}/{OURS}",), cost, run)
 
     def _training(self, name, configuration, seed):
         """Return the job that trains a configuration from scratch."""

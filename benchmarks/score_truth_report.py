@@ -63,14 +63,14 @@ def predictions(benchmark, recorded, configurations):
         scores = [supernet.scores(configurations) for supernet in supernets]
         for window in scores[0] if scores else ():
             predictors[variant, window] = np.array([of_seed[window] for of_seed in scores])
-    # Networks may have been trained since a supernet validated them: it does not count then.
-    validated = [
+    # Networks may have been trained since a supernet was asked: it does not count then.
+    of_seeds = [
         [accuracies[configuration] for configuration in configurations]
-        for accuracies in benchmark.validated()
+        for accuracies in benchmark.sub_networks()
         if accuracies.keys() >= set(configurations)
     ]
-    if validated:
-        predictors[AS_SUB_NETWORKS, "validation accuracy"] = np.array(validated)
+    if of_seeds:
+        predictors[AS_SUB_NETWORKS, "accuracy on training images"] = np.array(of_seeds)
     return predictors
 
 
@@ -136,7 +136,7 @@ def as_markdown(rows, settings, accuracies, missing):
         f"and its {WITHIN:.0%} interval over {RESAMPLES} resamples of the configurations and of "
         f"the supernets. Δ: its difference to that of “ours, {DEFAULT}” on the same resamples. "
         "ρ at equal latency: the rank of the predicted latency taken out of both. Monotone: by "
-        "--scores monotone, which never fall as a layer gets wider. Validation accuracy: of the "
+        "--scores monotone, which never fall as a layer gets wider. Accuracy: of the "
         "sub-networks cut out of “ours”, with their BatchNorm statistics re-estimated.",
         "",
     ]

@@ -165,7 +165,7 @@ def test_what_latency_alone_explains_is_taken_out():
 
 
 def test_jobs_train_each_variant_and_the_truth_takes_in_the_accuracy_benchmarks(tmp_path):
-    """Oracle: 7 variants of 2 seeds, of which ours are validated; 14 + 1 networks, twice."""
+    """Oracle: 7 variants of 2 seeds, of which ours are asked; 14 + 1 networks, twice."""
     benchmark = ScoreTruth(FULL, tmp_path, 14)
     with pytest.raises(UserError, match=r"table\.jsonl is missing"):
         benchmark.jobs()
@@ -184,7 +184,7 @@ def test_jobs_train_each_variant_and_the_truth_takes_in_the_accuracy_benchmarks(
     assert benchmark.supernets("x") == {1: tmp_path / "score-truth-1-x"}
 
 
-def test_supernets_that_validated_all_networks_tell_their_accuracies(tmp_path):
+def test_supernets_that_evaluated_all_networks_tell_their_accuracies(tmp_path):
     """Oracle: by hand; the second supernet knows one network only."""
     benchmark = ScoreTruth(FULL, tmp_path, 14)
     LatencyTable(dict.fromkeys(SPACE.variables, 1.0), {"search_space": SPACE.as_dict()}).save(
@@ -193,14 +193,14 @@ def test_supernets_that_validated_all_networks_tell_their_accuracies(tmp_path):
     both = [SPACE.smallest, SPACE.largest]
     lines = [
         {
-            "job": f"validation/{seed}",
+            "job": f"sub-networks/{seed}",
             "result": {"accuracies": [{"configuration": c, "accuracy": 0.5} for c in some]},
         }
         for seed, some in enumerate((both, both[:1]))
     ]
     write_lines(tmp_path / "score-truth.jsonl", lines)
     predictors = predictions(benchmark, {}, [tuple(c) for c in both])
-    assert predictors[AS_SUB_NETWORKS, "validation accuracy"].tolist() == [[0.5, 0.5]]
+    assert predictors[AS_SUB_NETWORKS, "accuracy on training images"].tolist() == [[0.5, 0.5]]
 
 
 def write_results(path, values):

@@ -1,8 +1,8 @@
-"""The validation accuracies of given sub-networks of a supernet that train_nas.py trained.
+"""The accuracies on training images of given sub-networks of a supernet of train_nas.py.
 
-benchmarks.score_truth asks by it what the supernet itself tells, beside its additive scores.
+benchmarks.score_truth asks by it what train_nas.py --rerank goes by, beside the additive scores.
 
-python -m benchmarks.score_truth_validation CONFIGURATIONS.json <options of train_nas.py>
+python -m benchmarks.score_truth_sub_networks CONFIGURATIONS.json <options of train_nas.py>
 """
 
 import argparse
@@ -20,15 +20,15 @@ from utils.sub_networks import evaluate
 ACCURACIES = "accuracies.jsonl"  # in the supernet's folder
 
 
-def validate(options, configurations):
-    """Write the validation accuracies of configurations into the supernet's folder."""
+def measure(options, configurations):
+    """Write the accuracies of configurations into the supernet's folder."""
     limits = open_limits(options.latency_model, options.latency_target, options.confidence)
     search = train_nas.open_search(options, limits)
     _, load_network = supernet_checkpoints.load(options, search)
-    data = train_nas.open_data(options, search.space)
+    train, _ = train_nas.open_data(options, search.space)
     net = train_nas.open_network(options, search.space)
     load_network(net)
-    accuracies = evaluate(net, configurations, *data)
+    accuracies = evaluate(net, configurations, train, train)
     lines = [
         {"configuration": configuration, "accuracy": accuracy}
         for configuration, accuracy in zip(configurations, accuracies, strict=True)
@@ -43,7 +43,7 @@ def main():
     parser.add_argument("options", nargs=argparse.REMAINDER, help="of train_nas.py")
     args = parser.parse_args()
     configurations = json.loads(args.configurations.read_text(encoding="utf-8"))
-    validate(parse_options(__doc__, args.options), configurations)
+    measure(parse_options(__doc__, args.options), configurations)
 
 
 if __name__ == "__main__":
