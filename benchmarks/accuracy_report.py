@@ -63,8 +63,27 @@ def as_markdown(rows, missing, setting):
         "",
         f"{len(shared)} of {len(rows)} answers equal one of the same seed, and were trained once.",
         "",
+        "Over all targets; Δ: mean ± standard deviation over the seeds of the targets' means.",
+        "",
+        *_over_targets(rows),
+        "",
     ]
     return "\n".join(lines)
+
+
+def _over_targets(rows):
+    """Return the lines of a table: each method's differences over all targets."""
+    targets = sorted({row["target"] for row in rows if row["method"] == BASELINE})
+    lines = ["| method | Δ | better than " + BASELINE + " |", "| --- | --- | --- |"]
+    for method in (*METHODS, *OURS):
+        differences = [_differences(rows, target, method) for target in targets]
+        counts = {len(of_it) for of_it in differences}
+        # Where a target lacks a seed, the seeds' means would be over different targets.
+        if method != BASELINE and len(counts) == 1 and counts != {0}:
+            of_seeds, every = np.mean(differences, axis=0), np.concatenate(differences)
+            count = f"{(every > 0).sum()} of {len(every)}"
+            lines.append(f"| {method} | {_spread(list(of_seeds), '+.1f')} | {count} |")
+    return lines
 
 
 def _differences(rows, target, method):
@@ -104,28 +123,46 @@ def _spread(values, form):
 
 
 def plot(rows, path):
-    """Draw accuracy against measured latency: a curve per method over the targets. Writes a PNG."""
-    figure = new_figure(8, 5)
-    axes = figure.subplots()
-    for method, (colour, marker) in STYLES.items():
-        points = []
-        for target in sorted({row["target"] for row in rows}):
-            cell = [r for r in rows if (r["target"], r["method"]) == (target, method)]
-            if cell:
-                accuracies = [100 * row["accuracy"] for row in cell]
-                spread = np.std(accuracies, ddof=1) if len(cell) > 1 else 0.0
-                latency_ms = np.mean([row["measured_ms"] for row in cell])
-                points.append((latency_ms, np.mean(accuracies), spread))
-        if points:
-            axes.errorbar(*np.array(points).T, color=colour, marker=marker, label=method, capsize=3)
+    """Draw accuracy against measured latency: a curve per method over the targets. Writes a PNG.
+
+    Our own answers, if there are any, stand in a second panel beside those they compete with.
+    """
+    trained = {row["method"] for row in rows}
+    panels = {"the paper's searches and simpler ones": METHODS}
+    if trained & set(OURS):
+        panels["our own answers"] = ("greedy", BASELINE, *OURS)
+    figure = new_figure(6.5 * len(panels), 5)
+    all_axes = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
+    for axes, (title, methods) in zip(all_axes, panels.items(), strict=True):
+        for method in methods:
+            _draw_curve(axes, rows, method)
+        _draw_widest(axes, rows)
+        axes.set_xlabel("measured latency, ms per image")
+        axes.set_title(title)
+        axes.grid(color="0.92")
+        axes.legend(frameon=False, loc="lower right")
+    all_axes[0].set_ylabel("accuracy, retrained from scratch, %: mean ± deviation over seeds")
+    save_figure(figure, path)
+
+
+def _draw_curve(axes, rows, method):
+    points, (colour, marker) = [], STYLES[method]
+    for target in sorted({row["target"] for row in rows}):
+        cell = [r for r in rows if (r["target"], r["method"]) == (target, method)]
+        if cell:
+            accuracies = [100 * row["accuracy"] for row in cell]
+            spread = np.std(accuracies, ddof=1) if len(cell) > 1 else 0.0
+            latency_ms = np.mean([row["measured_ms"] for row in cell])
+            points.append((latency_ms, np.mean(accuracies), spread))
+    if points:
+        x, y, spread = np.array(points).T
+        axes.errorbar(x, y, spread, fmt="none", ecolor=colour, elinewidth=1, capsize=2, alpha=0.4)
+        axes.plot(x, y, color=colour, marker=marker, label=method)
+
+
+def _draw_widest(axes, rows):
     widest = [row for row in rows if row["method"] == "1.0×"]
     if widest:
         latency_ms = np.mean([row["measured_ms"] for row in widest])
         accuracy = 100 * np.mean([row["accuracy"] for row in widest])
         axes.plot(latency_ms, accuracy, "k*", markersize=12, label="MobileNet-v1 1.0×")
-    axes.set_xlabel("measured latency, ms per image")
-    axes.set_ylabel("accuracy, retrained from scratch, %")
-    axes.set_title("mean and standard deviation over the seeds")
-    axes.grid(color="0.92")
-    axes.legend(frameon=False)
-    save_figure(figure, path)

@@ -80,6 +80,12 @@ def test_the_table_pairs_seeds_and_tells_what_is_missing(tmp_path):
     assert lines["greedy"][2:5] == ["3", "85.3 ± 4.2", "+1.0 ± 1.4"]
     assert lines["greedy"][6] == "0.300 ± 0.100"
     assert lines["random"][2:5] == ["1", "50.0", "-30.0"]
+    assert "| greedy | +1.0 ± 1.4 | 1 of 2 |" in text
     assert "1 of 6 answers equal one of the same seed" in text
+    two_targets = [*rows, row("OWS exact", 0, 0.6) | {"target": 0.7}]
+    two_targets += [row("random", 0, 0.9) | {"target": 0.7}]  # +30 points, after -30
+    text = as_markdown(two_targets, [], [])
+    assert "| random | +0.0 | 1 of 2 |" in text
+    assert "\n| greedy |" not in text  # no seed at the second target
     assert write_report(rows, [], [], tmp_path) == (tmp_path / "accuracy.md").read_text()
     assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
