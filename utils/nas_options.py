@@ -81,9 +81,9 @@ def _add_search(add):
     add("--max-width", type=above_zero, help="greatest width multiplier; default: likewise")
     add("--levels", type=positive, help="number of width multipliers; default: likewise")
     add("--window", type=positive, default=100_000, help="images averaged per width of a layer")
-    add("--scores", choices=SCORES, default="means",
-        help="what answers are based on: the means of the windows, or monotone scores, which never "
-        "fall as a layer gets wider: for data of few images")  # fmt: skip
+    add("--scores", choices=SCORES, default="monotone",
+        help="what answers are based on: monotone scores never fall as a layer gets wider, which "
+        "takes noise out; means are the reference's")  # fmt: skip
     add("--search", choices=METHODS, default="exact",
         help="exact proves the answers; lagrangian bisects, as the reference does")  # fmt: skip
     add("--gamma-iter", type=positive, default=12, help="bisections of --search lagrangian")
