@@ -4,6 +4,7 @@ import argparse
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -161,24 +162,26 @@ class Benchmark:
         self.run("latency.py", "fit", samples, self.table_path, log="table")
         plot = self.folder / "correlation.png"
         self.run("latency.py", "validate", held_out, self.table_path, plot, log="table")
-        return {"full_ms": self.table().predict(self.largest())}
+        return {"full_ms": self.table.predict(self.largest())}
 
     def largest(self):
         """Return 1.0× MobileNet-v1, in the miniature the widest network of the space."""
         widest = float(self.settings.space[self.settings.space.index("--max-width") + 1])
         return scaled_widths(widest)
 
+    @cached_property
     def table(self):
-        """Return the latency table."""
+        """Return the latency table, once the job that makes it is done."""
         return LatencyTable.load(self.table_path)
 
+    @cached_property
     def space(self):
         """Return the search space, the table's."""
-        return SearchSpace.from_dict(self.table().metadata["search_space"])
+        return SearchSpace.from_dict(self.table.metadata["search_space"])
 
     def widest_uniform(self, target_ms):
         """Return the widest uniform multiplier of the search space that meets a target."""
-        table, uniform = self.table(), self.space().uniform_multipliers()
+        table, uniform = self.table, self.space.uniform_multipliers()
         return max(c for c in uniform if table.predict(c) <= target_ms)
 
     def supernet_options(self, folder, target_ms, seed):
@@ -297,7 +300,7 @@ class Benchmark:
                     return {**result, **row, "same_as": result.get("same_as", other)}
             row |= {
                 "configuration": configuration,
-                "predicted_ms": self.table().predict(configuration),
+                "predicted_ms": self.table.predict(configuration),
             }
             return row | self.train(name, configuration, seed)
 

@@ -47,10 +47,7 @@ class Recorded:
 
     def monotone_unary(self, window):
         """Return the scores of a window as train_nas.py --scores monotone has them."""
-        unary, images = self.unary(window), self.windows[window]
-        for row, widths, counts in zip(unary, self.space.choices, images, strict=True):
-            (row[: len(widths)],) = monotone([row[: len(widths)]], [counts[: len(widths)]])
-        return unary
+        return np.array(monotone(self.unary(window), self.windows[window]))
 
     def noise(self, window):
         """Return (a score's standard error, standard deviation of a layer's scores), medians."""

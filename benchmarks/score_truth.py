@@ -111,7 +111,7 @@ class ScoreTruth:
         """Return all jobs: supernets of the first seed, the trainings, supernets of the others."""
         if not self.accuracy.table_path.is_file():
             raise UserError(f"{self.accuracy.table_path} is missing: run benchmarks.accuracy")
-        space, rng = self.accuracy.space(), np.random.default_rng(0)
+        space, rng = self.accuracy.space, np.random.default_rng(0)
         drawn = [space.draw_uniform(rng) for _ in range(self.count)]
         others = [result["configuration"] for result in self._random_of_accuracy().values()]
         first, *later = self.seeds
@@ -132,7 +132,7 @@ class ScoreTruth:
         return [*trainings, self._sub_networks(seed, configurations)]
 
     def _supernet_options(self, folder, seed):
-        full_ms = self.accuracy.table().predict(self.accuracy.largest())
+        full_ms = self.accuracy.table.predict(self.accuracy.largest())
         target_ms = self.settings.targets[0] * full_ms
         return (
             *self.accuracy.supernet_options(folder, target_ms, seed),

@@ -7,6 +7,7 @@ from benchmarks.score_truth_statistics import (
     RESAMPLES,
     WITHIN,
     compare,
+    correlate,
     gain_of_monotone,
     repeatability,
 )
@@ -36,7 +37,8 @@ def write_report(benchmark, variants, folder):
     latency_ms = predictors[NO_TRAINING, LATENCY][0]
     accuracies = list(trained.values())
     truth = np.array([np.mean(of_it) for of_it in accuracies])
-    rows = compare(predictors, truth, latency_ms, (ours, DEFAULT))
+    correlations = correlate(predictors, truth)
+    rows = compare(correlations, predictors, truth, latency_ms, (ours, DEFAULT))
     write_lines(folder / "score_truth.jsonl", rows)
     missing = [
         f"{variant}, seed {seed}"
@@ -46,7 +48,7 @@ def write_report(benchmark, variants, folder):
     ]
     text = as_markdown(rows, benchmark.settings, accuracies, missing)
     windows = list(recorded[ours][0].windows)
-    text += gain_as_text(gain_of_monotone(predictors, truth, windows))
+    text += gain_as_text(gain_of_monotone(correlations, windows))
     text += noise_as_text(recorded[ours])
     with atomic_write(folder / "score_truth.md", "w") as file:
         file.write(text)
@@ -58,7 +60,7 @@ def predictions(benchmark, recorded, configurations):
 
     recorded: {variant: the Recorded of its supernets}
     """
-    predictors = sizes(configurations, benchmark.accuracy.table(), benchmark.accuracy.space())
+    predictors = sizes(configurations, benchmark.accuracy.table, benchmark.accuracy.space)
     for variant, supernets in recorded.items():
         scores = [supernet.scores(configurations) for supernet in supernets]
         for window in scores[0] if scores else ():

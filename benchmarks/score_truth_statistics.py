@@ -25,15 +25,15 @@ def correlate(predictors, truth, seed=0):
     }
 
 
-def compare(predictors, truth, latency_ms, baseline, seed=0):
+def compare(correlations, predictors, truth, latency_ms, baseline, seed=0):
     """Return a dictionary per predictor: its rank correlations with the truth, and intervals.
 
-    predictors, truth: as for correlate; latency_ms: (n,)
-    baseline:          the key that differences are taken to, on the same resamples
+    correlations: of correlate; predictors, truth: as for it; latency_ms: (n,)
+    baseline:     the key that differences are taken to, on the same resamples
 
     A resample draws the configurations and, of each variant, the supernets.
     """
-    correlations, rng = correlate(predictors, truth, seed), np.random.default_rng((seed, 1))
+    rng = np.random.default_rng((seed, 1))
     supernets = {variant: len(values) for (variant, _), values in predictors.items()}
     drawn = {v: rng.integers(n, size=(n, RESAMPLES)) for v, n in supernets.items()}
 
@@ -59,23 +59,22 @@ def compare(predictors, truth, latency_ms, baseline, seed=0):
     return rows
 
 
-def gain_of_monotone(predictors, truth, windows, seed=0):
+def gain_of_monotone(correlations, windows, seed=0):
     """Return a dictionary per window: what monotone scores gain, over all supernets.
 
-    A resample draws the configurations and the supernets.
+    correlations: of correlate. A resample draws the configurations and the supernets.
     """
     rows, rng = [], np.random.default_rng((seed, 2))
     for window in windows:
-        keys = [key for key in predictors if key[1] == window]
-        before = correlate({key: predictors[key] for key in keys}, truth, seed)
-        rising = {(v, w): predictors[v, f"{w}, {MONOTONE}"] for v, w in keys}
-        after = correlate(rising, truth, seed)
-        gains = np.concatenate([after[key] - before[key] for key in keys])
+        variants = [variant for variant, what in correlations if what == window]
+        before = np.concatenate([correlations[v, window] for v in variants])
+        after = np.concatenate([correlations[v, f"{window}, {MONOTONE}"] for v in variants])
+        gains = after - before
         drawn = rng.integers(len(gains), size=(len(gains), RESAMPLES))
         row = {
             "window": window,
             "supernets": len(gains),
-            "means": float(np.mean([c for key in keys for c in before[key][:, 0]])),
+            "means": float(before[:, 0].mean()),
             "gain": float(gains[:, 0].mean()),
             "gain_interval": _interval(_mean_of_drawn(gains, drawn)[1:]),
             "better": int((gains[:, 0] > 0).sum()),

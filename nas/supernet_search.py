@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from nas import aows, mrf, ows
+from nas import aows, baselines, mrf, ows
 from nas.constrained_search import check_reachable
 from nas.monotone_scores import monotone
 from nas.width_losses import WidthLosses
@@ -154,10 +154,8 @@ class SupernetSearch:
             redrawn = [rng.normal(m, e) for m, e in zip(means, errors, strict=True)]
             result = ows.search_all(self._scores_of(redrawn), self.constraints, **self._method)
             if result.states not in found:
-                score = float(sum(u[s] for u, s in zip(unary, result.states, strict=True)))
-                found[result.states] = replace(
-                    best, states=result.states, score=score, values=result.values
-                )
+                answer = baselines.answer(unary, self.constraints, result.states)
+                found[result.states] = replace(best, **vars(answer))
         return list(found.values())
 
     def to_arrays(self):

@@ -93,7 +93,6 @@ def _add_search(add):
     add("--sampling", choices=SAMPLINGS, default="independent",
         help="AOWS draws each layer from its marginal, as the reference does, or whole "
         "configurations")  # fmt: skip
-
     add("--rerank", type=natural, nargs="?", const=30, default=0, metavar="N",
         help="evaluate N configurations (30) that may be the best, as far as the noise of the "
         "scores tells, on training images, and answer with the best: rerank.jsonl")  # fmt: skip

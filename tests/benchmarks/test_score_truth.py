@@ -18,6 +18,7 @@ from benchmarks.score_truth_report import (
 )
 from benchmarks.score_truth_statistics import (
     compare,
+    correlate,
     gain_of_monotone,
     partial_spearman,
     repeatability,
@@ -97,13 +98,17 @@ def test_windows_are_cut_from_what_the_supernet_recorded(tmp_path):
     assert {name: float(s[0]) / layers for name, s in scores.items()} == pytest.approx(expected)
 
 
+def ranked(predictors, truth, latency_ms, baseline):
+    return compare(correlate(predictors, truth), predictors, truth, latency_ms, baseline)
+
+
 def test_correlations_and_their_differences():
     """Oracle: scipy.stats, and a predictor that is the truth itself."""
     rng = np.random.default_rng(0)
     truth, latency_ms = rng.random((2, 24))
     noisy = truth + 0.5 * rng.random((2, 24))
     predictors = {("a", "b"): noisy, ("c", "d"): truth[None]}
-    noise, exact = rows = compare(predictors, truth, latency_ms, ("a", "b"))
+    noise, exact = rows = ranked(predictors, truth, latency_ms, ("a", "b"))
     of_seeds = [stats.spearmanr(scores, truth).statistic for scores in noisy]
     assert noise["of_seeds"] == pytest.approx(of_seeds)
     assert noise["rank_correlation"] == pytest.approx(np.mean(of_seeds))
@@ -125,7 +130,7 @@ def test_supernets_are_resampled_too():
     """Oracle: two supernets, one right and one wrong: of 4 draws of two one is all wrong."""
     truth = np.arange(12.0)
     scores = np.array([truth, -truth])
-    (row,) = compare({("a", "b"): scores}, truth, truth, ("a", "b"))
+    (row,) = ranked({("a", "b"): scores}, truth, truth, ("a", "b"))
     assert (row["rank_correlation"], row["of_seeds"]) == (pytest.approx(0), pytest.approx([1, -1]))
     assert row["interval"] == pytest.approx([-1, 1])
 
@@ -135,7 +140,7 @@ def test_what_monotone_scores_gain():
     truth = np.arange(12.0)
     scores = {("a", "w"): -truth[None], ("b", "w"): np.array([truth, -truth])}
     scores |= {("a", "w, monotone"): truth[None], ("b", "w, monotone"): np.array([truth, -truth])}
-    (row,) = gain_of_monotone(scores, truth, ["w"])
+    (row,) = gain_of_monotone(correlate(scores, truth), ["w"])
     low, high = row.pop("gain_interval")
     assert (low, high) == pytest.approx((0, 2 * 2 / 3))  # no or two of three draws are the first
     assert row == {

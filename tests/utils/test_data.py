@@ -15,7 +15,7 @@ from utils.data import (
 )
 from utils.errors import UserError
 
-# The order of an epoch
+# A part of a dataset
 
 
 def test_a_random_part_has_different_images_of_its_dataset():
@@ -29,6 +29,9 @@ def test_a_random_part_has_different_images_of_its_dataset():
         expected = train[2, order[index]]
         np.testing.assert_array_equal(image, expected[0])
         assert label == expected[1]
+
+
+# The order of an epoch
 
 
 @given(
