@@ -1,10 +1,10 @@
 """Broken images: skipped, named once and counted, so that none of them ends a long training.
 
-A dataset gives an image that cannot be read the label BROKEN, and where(index) tells which one it
-is. Everything else happens in the process that trains, whatever the number of workers.
+A dataset gives an image that cannot be read the label BROKEN; where(index) tells which one it is,
+why_broken(index) what is wrong with it. Everything else happens in the process that trains,
+whatever the number of workers.
 """
 
-import functools
 import sys
 
 import numpy as np
@@ -38,7 +38,7 @@ def good_images(batches, keys, dataset, fill, to_numpy):
                 continue
             for row in np.flatnonzero(~is_good):
                 broken += 1
-                _warn_once(f"{dataset.where(of_batch[row][1])} is no readable image and is skipped")
+                _name_once(dataset, of_batch[row][1])
             rows = np.flatnonzero(is_good)
             if fill:
                 if not len(rows):
@@ -59,4 +59,13 @@ def warn(message):
     tqdm.write(f"warning: {message}", file=sys.stderr)
 
 
-_warn_once = functools.cache(warn)
+def _name_once(dataset, index):
+    """Warn of a broken image, unless it was named before."""
+    where = dataset.where(index)
+    if where not in _named:
+        _named.add(where)
+        why = dataset.why_broken(index)
+        warn(f"{where} is no readable image and is skipped: {why}")
+
+
+_named = set()  # where they are

@@ -59,6 +59,10 @@ class RandomPart:
         """Return where an image is, for people."""
         return self._dataset.where(int(self._indices[index]))
 
+    def why_broken(self, index):
+        """Return why an image cannot be read, for people."""
+        return self._dataset.why_broken(int(self._indices[index]))
+
 
 @dataclass(frozen=True)
 class DatasetBatches:

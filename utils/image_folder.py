@@ -7,8 +7,7 @@ from tqdm import tqdm
 
 from utils.errors import UserError
 from utils.image_dataset import ImageDataset
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp")
+from utils.image_files import SUFFIXES
 
 
 class ImageFolder(ImageDataset):
@@ -74,10 +73,10 @@ def _image_names(folder):
     names = sorted(
         path.name
         for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     )
     if not names:
-        raise UserError(f"{folder} has no images (files ending in {', '.join(IMAGE_SUFFIXES)})")
+        raise UserError(f"{folder} has no images (files ending in {', '.join(SUFFIXES)})")
     return names
 
 

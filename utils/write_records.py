@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from utils.broken_images import BrokenImage, warn
 from utils.errors import UserError, exits_with_one_line
-from utils.image_dataset import Recipe, read_image
+from utils.image_dataset import Recipe
+from utils.image_files import read_image
 from utils.image_folder import open_image_folder
 from utils.recordio import image_record
 from utils.records import atomic_write
