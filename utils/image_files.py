@@ -34,14 +34,11 @@ def _with_8_bits(image):
     """Return an image whose grays go from 0 to 255; ValueError if their white is not known."""
     if image.mode not in ("F", "I", "I;16", "I;16B"):
         return image
-    is_16_bits = image.mode != "F"
-    if image.format == "TIFF":  # holds 12 and 32 bits, signs and negatives in these modes, too
+    known = image.mode != "F"
+    if image.format == "TIFF":  # "I" and "I;16" may have 12 or 32 bits, signs and negatives, too
         tags = image.tag_v2
-        of_gray = tags.get(BITS_PER_SAMPLE), tags.get(PHOTOMETRIC)
-        is_16_bits = image.mode != "I" and of_gray == ((16,), BLACK_IS_ZERO)
-    if not is_16_bits:
-        raise ValueError(
-            "the gray of its white is not known: only pixels of 8 bits, or of 16 bits without a "
-            "sign, can be read"
-        )
+        bits, photometric = tags.get(BITS_PER_SAMPLE), tags.get(PHOTOMETRIC)
+        known = image.mode.startswith("I;") and (bits, photometric) == ((16,), BLACK_IS_ZERO)
+    if not known:
+        raise ValueError("its white is not known: pixels must have 8 bits, or 16 without a sign")
     return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

@@ -133,7 +133,7 @@ def test_big_endian_grays_are_the_high_bytes(tmp_path):
 def test_grays_without_a_known_white_are_refused(tmp_path, pixels):
     """Oracle: the reason is in the exception."""
     Image.fromarray(pixels).save(tmp_path / "x.tif")
-    with pytest.raises(BrokenImage, match="the gray of its white is not known"):
+    with pytest.raises(BrokenImage, match="its white is not known"):
         read_image(tmp_path / "x.tif")
 
 
@@ -143,5 +143,5 @@ def test_signed_and_inverted_tiffs_are_refused(tmp_path):
         Image.fromarray(RAMP).save(tmp_path / "x.tif", tiffinfo={tag: value})
         with Image.open(tmp_path / "x.tif", formats=["TIFF"]) as image:
             assert image.tag_v2[tag] in (value, (value,))
-        with pytest.raises(BrokenImage, match="white is not known"):
+        with pytest.raises(BrokenImage, match="its white is not known"):
             read_image(tmp_path / "x.tif")
