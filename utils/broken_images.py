@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from utils.errors import UserError
+from utils.ranks import rank
 
 BROKEN = -1  # label of an image that cannot be read
 
@@ -55,8 +56,15 @@ def good_images(batches, keys, dataset, fill, to_numpy):
 
 
 def warn(message):
-    """Write a warning above the progress bars."""
-    tqdm.write(f"warning: {message}", file=sys.stderr)
+    """Write a warning above the progress bars; bytes of a file's name that are no text, escaped."""
+    text = message.encode(errors="backslashreplace").decode()
+    tqdm.write(f"warning: {text}", file=sys.stderr)
+
+
+def warn_first(message):
+    """Write a warning from the first of the processes that train together only."""
+    if rank() == 0:
+        warn(message)
 
 
 def _name_once(dataset, index):

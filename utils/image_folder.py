@@ -66,6 +66,13 @@ def _class_folders(root):
     names = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not names:
         raise UserError(f"{root} has no class folders: expected one folder of images per class")
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:  # no file could hold its name at the end of the training
+            raise UserError(
+                f"{root}: the name of the class folder {name!r} is not in UTF-8: rename it"
+            ) from None
     return names
 
 
