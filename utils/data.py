@@ -47,7 +47,7 @@ def open_dataset(data, input_size, seed, **recipe):
 def _warn_of_folder(data, is_read, instead):
     """Say what is read where an image folder has the same name, and how to name the folder."""
     if Path(data, "train").expanduser().is_dir():
-        warn_first(f"reading {is_read}; the image folder {data} is named by {instead}")
+        warn_first(f"reading {is_read}; for the image folder {data} write {instead}")
 
 
 class RandomPart:
@@ -143,17 +143,21 @@ def epoch_batches(size, batch_size, seed, epoch, last_batch="discard"):
     elif last_batch != "keep":
         raise ValueError(f"last_batch is {last_batch!r}: choose 'discard' or 'keep'")
     if not batches:
-        full_batches(size, batch_size)
+        raise _too_few(size, batch_size)
     return batches
 
 
 def full_batches(size, batch_size):
     """Return how many full batches so many training images make; UserError if it is none."""
     if size < batch_size:
-        raise UserError(
-            f"{size} training images do not fill a batch of {batch_size}: choose a smaller batch"
-        )
+        raise _too_few(size, batch_size)
     return size // batch_size
+
+
+def _too_few(size, batch_size):
+    return UserError(
+        f"{size} training images do not fill a batch of {batch_size}: choose a smaller batch"
+    )
 
 
 def validation_batches(size, batch_size):

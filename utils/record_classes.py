@@ -6,6 +6,7 @@ JSON array in the order of the labels; without it the numbers are the names.
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -16,6 +17,7 @@ from utils.records import atomic_write
 
 SPARSEST = 10  # times as many classes as have an image: more is no numbering of classes
 NAMED = 3  # in a message
+NAMES = Annotated[list[str], msgspec.Meta(min_length=1)]
 
 
 def names_path(rec):
@@ -33,7 +35,7 @@ def read_names(rec):
     """Return the names of the classes of a RecordIO file, a tuple; None if there is no file."""
     path = names_path(rec)
     try:
-        return tuple(msgspec.json.decode(path.read_bytes(), type=list[str]))
+        return tuple(msgspec.json.decode(path.read_bytes(), type=NAMES))
     except FileNotFoundError:
         return None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -64,7 +66,7 @@ def classes_of(train, train_labels, val, val_labels):
     for rec, labels in ((train, train_labels), (val, val_labels)):
         if labels.max() >= len(names):
             raise UserError(
-                f"{_greatest(rec, labels)}: the {len(names)} classes of {train} are counted from 0"
+                f"{_greatest(rec, labels)}, but the classes of {train} are 0 to {len(names) - 1}"
             )
     _warn_of_unused(train, train_labels, names)
     return names

@@ -92,7 +92,7 @@ def test_a_folder_named_as_embedded_data_is_told_of(tmp_path, monkeypatch, capsy
     write_folder(tmp_path / "digits")
     monkeypatch.chdir(tmp_path)
     assert len(open_dataset("digits", 8, 0)[0]) == 1437
-    said = "warning: reading the embedded digits; the image folder digits is named by ./digits\n"
+    said = "warning: reading the embedded digits; for the image folder digits write ./digits\n"
     assert capsys.readouterr().err == said
     assert len(open_dataset("./digits", 8, 0)[0]) == 10
     assert not capsys.readouterr().err
@@ -108,8 +108,8 @@ def test_a_folder_beside_records_of_its_name_is_told_of(tmp_path, capsys):
     capsys.readouterr()
     assert len(open_dataset(str(root), 8, 0)[0]) == 10
     warning = capsys.readouterr().err
-    assert f"reading {root}_train.rec and {root}_val.rec; the image folder" in warning
-    assert f"{root} is named by {root}/\n" in warning
+    assert f"reading {root}_train.rec and {root}_val.rec; for the image folder" in warning
+    assert f"{root} write {root}/\n" in warning
     assert len(open_dataset(f"{root}/", 8, 0)[0]) == 11
     assert not capsys.readouterr().err
 

@@ -5,6 +5,7 @@ import os
 import re
 import struct
 import subprocess
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,19 @@ def test_postscript_in_a_record_is_a_broken_image(called, tmp_path):
     train, _ = open_dataset(tmp_path / "r", 16, seed=0)
     assert train[0, 0][1] == BROKEN
     assert not called.exists()
+
+
+def test_a_decompression_bomb_is_a_broken_image(tmp_path):
+    """Oracle: a PNG of 45 bytes that claims a billion pixels; it is refused before decoding."""
+    head = struct.pack(">II5B", 32_000, 32_000, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", b""))
+    content = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    with pytest.raises(BrokenImage, match="decompression bomb"):
+        read_image(tmp_path / "x.png")
 
 
 def write_records_of(folder, contents):

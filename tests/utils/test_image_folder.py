@@ -56,7 +56,13 @@ def test_image_folder_reads_sorted_classes_and_ignores_other_files(tmp_path):
 
 def test_images_of_every_mode_become_rgb(tmp_path):
     """Oracle: a middle gray is the same in every mode that Pillow writes."""
-    for mode, colour in (("L", 100), ("RGBA", (100, 100, 100, 50)), ("P", 100), ("1", 1)):
+    for mode, colour in (
+        ("L", 100),
+        ("LA", (100, 50)),
+        ("RGBA", (100, 100, 100, 50)),
+        ("P", 100),
+        ("1", 1),
+    ):
         path = tmp_path / f"{mode}.png"
         image = Image.new(mode, (9, 9), colour)
         if mode == "P":
