@@ -40,7 +40,7 @@ def main(arguments=None):
     except Exception as error:  # ONNX Runtime has exceptions of its own
         parser.error(f"{options.network} is no network of train_final.py: {error}")
 
-    right = []
+    read, right = 0, []
     for path, wanted in labelled(options.images):
         if wanted is not None and wanted not in classes:
             parser.error(f"{path}: {wanted!r} is none of the network's {len(classes)} classes")
@@ -49,11 +49,14 @@ def main(arguments=None):
         except Exception as error:  # damaged files make decoders raise nearly anything
             print(f"warning: {path} is skipped: {error}", file=sys.stderr)
             continue
+        read += 1
         shares = softmax(session.run(["logits"], {"images": image[None]})[0][0])
         best = np.argsort(-shares)[: options.top]
         print(f"{path}: " + ", ".join(f"{classes[i]} {shares[i]:.1%}" for i in best))
         if wanted is not None:
             right.append(classes[best[0]] == wanted)
+    if not read:
+        parser.error("none of the images can be read")
     if right:
         print(f"accuracy: {np.mean(right):.4f}, {sum(right)} of {len(right)} images")
 
@@ -79,7 +82,7 @@ def network_input(path, recipe):
     """Return an image as a network's input, float32 (3, H, W), as the metadata say."""
     image = read_image(path)
     side = recipe["input_size"]
-    longest = recipe["longest_ratio"] * min(image.size)
+    longest = recipe.get("longest_ratio", 32) * min(image.size)  # older exports lack it
     image = centre(image, [min(length, longest) for length in image.size])
     size = [n * recipe["resize_shorter_side"] // min(image.size) for n in image.size]
     image = centre(image.resize(size, Image.Resampling.BILINEAR), (side, side))

@@ -96,6 +96,7 @@ def test_mistakes_are_named(learned, images, tmp_path, capsys):
     (tmp_path / "x.onnx").write_bytes(b"no network")
     for network, folder, message in (
         (learned[1], tmp_path / "classes", "'dogs' is none of the network's 3 classes"),
+        (learned[1], tmp_path / "no.png", "none of the images can be read"),
         (tmp_path / "x.onnx", images, "x.onnx is no network of train_final.py"),
     ):
         with pytest.raises(SystemExit):
