@@ -127,7 +127,7 @@ def open_data(options, training):
     )
     if not data.steps:
         size = training.batch_size * training.ranks
-        raise UserError(f"there are too few training images for one batch of {size}")
+        raise UserError(f"{len(train)} are too few training images for one batch of {size}")
     return data
 
 

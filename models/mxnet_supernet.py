@@ -5,7 +5,7 @@ from tqdm import tqdm
 
 from models.mxnet_mobilenet_v1 import reestimate_batch_norm
 from models.mxnet_slimmable import SlimmableMobileNetV1, cut_out, sandwich_step
-from utils.data import epoch_batches, validation_batches
+from utils.data import epoch_batches, full_batches, validation_batches
 from utils.mxnet_checkpoints import (
     load_network,
     load_optimiser,
@@ -47,8 +47,8 @@ class MXNetSupernet:
         return "MXNet on " + ", ".join(map(str, self._contexts))
 
     def steps(self, train):
-        """Return the number of steps of an epoch."""
-        return len(train) // self._batch_size
+        """Return the number of steps of an epoch; UserError if there are too few images for one."""
+        return full_batches(len(train), self._batch_size)
 
     def batches(self, train, epoch, first=0):
         """Yield the (images, labels) of an epoch, shuffled by the seed and the epoch.

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from models.torch_mobilenet_v1 import reestimate_batch_norm
 from models.torch_slimmable import SlimmableMobileNetV1, cut_out, sandwich_step
-from utils.data import epoch_batches, validation_batches
+from utils.data import epoch_batches, full_batches, validation_batches
 from utils.errors import UserError
 from utils.torch_checkpoints import load_momenta, load_network, momentum_arrays, network_arrays
 from utils.torch_data import batches
@@ -91,8 +91,8 @@ class TorchSupernet:
         return f"PyTorch on {self._device}{together}"
 
     def steps(self, train):
-        """Return the number of steps of an epoch."""
-        return len(train) // self._batch_size
+        """Return the number of steps of an epoch; UserError if there are too few images for one."""
+        return full_batches(len(train), self._batch_size)
 
     def batches(self, train, epoch, first=0):
         """Yield this process's (images, labels) of an epoch, shuffled by the seed and the epoch.

@@ -1,16 +1,17 @@
 """Broken images: skipped, named once and counted, so that none of them ends a long training.
 
-A dataset gives an image that cannot be read the label BROKEN, and where(index) tells which one it
-is. Everything else happens in the process that trains, whatever the number of workers.
+A dataset gives an image that cannot be read the label BROKEN; where(index) tells which one it is,
+why_broken(index) what is wrong with it. Everything else happens in the process that trains,
+whatever the number of workers.
 """
 
-import functools
 import sys
 
 import numpy as np
 from tqdm import tqdm
 
 from utils.errors import UserError
+from utils.ranks import rank
 
 BROKEN = -1  # label of an image that cannot be read
 
@@ -38,7 +39,7 @@ def good_images(batches, keys, dataset, fill, to_numpy):
                 continue
             for row in np.flatnonzero(~is_good):
                 broken += 1
-                _warn_once(f"{dataset.where(of_batch[row][1])} is no readable image and is skipped")
+                _name_once(dataset, of_batch[row][1])
             rows = np.flatnonzero(is_good)
             if fill:
                 if not len(rows):
@@ -55,8 +56,24 @@ def good_images(batches, keys, dataset, fill, to_numpy):
 
 
 def warn(message):
-    """Write a warning above the progress bars."""
-    tqdm.write(f"warning: {message}", file=sys.stderr)
+    """Write a warning above the progress bars; bytes of a file's name that are no text, escaped."""
+    text = message.encode(errors="backslashreplace").decode()
+    tqdm.write(f"warning: {text}", file=sys.stderr)
 
 
-_warn_once = functools.cache(warn)
+def warn_first(message):
+    """Write a warning from the first of the processes that train together only."""
+    if rank() == 0:
+        warn(message)
+
+
+def _name_once(dataset, index):
+    """Warn of a broken image, unless it was named before."""
+    where = dataset.where(index)
+    if where not in _named:
+        _named.add(where)
+        why = dataset.why_broken(index)
+        warn(f"{where} is no readable image and is skipped: {why}")
+
+
+_named = set()  # where they are

@@ -12,12 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.broken_images import warn_first
 from utils.digits import open_digits
 from utils.errors import UserError
 from utils.glyphs import open_glyphs
 from utils.image_dataset import Recipe
 from utils.image_folder import open_image_folder
 from utils.record_images import open_records
+
+EMBEDDED = {"digits": open_digits, "glyphs": open_glyphs}
 
 
 def open_dataset(data, input_size, seed, **recipe):
@@ -30,15 +33,21 @@ def open_dataset(data, input_size, seed, **recipe):
     """
     if input_size < 1:
         raise UserError(f"input size {input_size} must be at least 1")
-    if str(data) == "digits":
-        return open_digits(input_size, seed)
-    if str(data) == "glyphs":
-        return open_glyphs(input_size, seed)
+    if str(data) in EMBEDDED:
+        _warn_of_folder(data, f"the embedded {data}", f"./{data}")
+        return EMBEDDED[str(data)](input_size, seed)
     recipe = Recipe(input_size, **recipe)
     halves = [[f"{data}_{half}.{kind}" for kind in ("rec", "idx")] for half in ("train", "val")]
     if any(Path(path).expanduser().exists() for files in halves for path in files):
+        _warn_of_folder(data, f"{halves[0][0]} and {halves[1][0]}", f"{data}/")
         return open_records(*halves, recipe, seed)
     return open_image_folder(data, recipe, seed)
+
+
+def _warn_of_folder(data, is_read, instead):
+    """Say what is read where an image folder has the same name, and how to name the folder."""
+    if Path(data, "train").expanduser().is_dir():
+        warn_first(f"reading {is_read}; for the image folder {data} write {instead}")
 
 
 class RandomPart:
@@ -58,6 +67,10 @@ class RandomPart:
     def where(self, index):
         """Return where an image is, for people."""
         return self._dataset.where(int(self._indices[index]))
+
+    def why_broken(self, index):
+        """Return why an image cannot be read, for people."""
+        return self._dataset.why_broken(int(self._indices[index]))
 
 
 @dataclass(frozen=True)
@@ -130,10 +143,21 @@ def epoch_batches(size, batch_size, seed, epoch, last_batch="discard"):
     elif last_batch != "keep":
         raise ValueError(f"last_batch is {last_batch!r}: choose 'discard' or 'keep'")
     if not batches:
-        raise UserError(
-            f"{size} training images do not fill a batch of {batch_size}: choose a smaller batch"
-        )
+        raise _too_few(size, batch_size)
     return batches
+
+
+def full_batches(size, batch_size):
+    """Return how many full batches so many training images make; UserError if it is none."""
+    if size < batch_size:
+        raise _too_few(size, batch_size)
+    return size // batch_size
+
+
+def _too_few(size, batch_size):
+    return UserError(
+        f"{size} training images do not fill a batch of {batch_size}: choose a smaller batch"
+    )
 
 
 def validation_batches(size, batch_size):

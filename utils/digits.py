@@ -9,6 +9,10 @@ from utils.image_transforms import preprocessing
 
 BLACKEST = 16  # the scans count the inked ones of 4×4 cells
 VALIDATION_SHARE = 0.2
+STEPS = [
+    "an 8x8 scan of 0 to 16, in float32, is resized to input_size by Pillow's BILINEAR in mode F",
+    "(pixel / divide_by - mean) / std, repeated for the three colours",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +38,10 @@ class Digits:
     @property
     def preprocessing(self):
         """Return how a scan becomes an input; its one channel is repeated."""
-        return preprocessing(
+        said = preprocessing(
             self.input_size, greatest=BLACKEST, mean=[self.mean] * 3, std=[self.std] * 3
         )
+        return said | {"steps": STEPS}
 
     def __getitem__(self, key):
         epoch, index = key

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFile
 
 from utils.broken_images import BROKEN, BrokenImage
 from utils.errors import UserError
+from utils.image_files import read_image
 from utils.image_transforms import (
     centre_crop,
     normalised,
@@ -62,6 +62,14 @@ class ImageDataset:
         """Return the path of an image's file, or an open file; BrokenImage if there is none."""
         raise NotImplementedError
 
+    def why_broken(self, index):
+        """Return why an image cannot be read, for people."""
+        try:
+            read_image(self.open(index))
+        except BrokenImage as error:
+            return str(error)
+        return "it can be read again"
+
     def __getitem__(self, key):
         epoch, index = key
         side = self.recipe.input_size
@@ -75,14 +83,3 @@ class ImageDataset:
         rng = np.random.default_rng((self.seed, epoch, index))
         image = training_crop(image, self.recipe, rng)
         return normalised(image, pca_noise(self.recipe.lighting, rng)), label
-
-
-def read_image(file):
-    """Return the RGB image of a path or an open file; BrokenImage if it cannot be read."""
-    ImageFile.LOAD_TRUNCATED_IMAGES = False  # gluoncv sets it for the whole process
-    try:
-        with Image.open(file) as image:
-            return image.convert("RGB")
-    # Pillow's decoders raise SyntaxError and ValueError, too, for damaged files.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BrokenImage(error) from None

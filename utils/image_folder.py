@@ -7,8 +7,7 @@ from tqdm import tqdm
 
 from utils.errors import UserError
 from utils.image_dataset import ImageDataset
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp")
+from utils.image_files import SUFFIXES
 
 
 class ImageFolder(ImageDataset):
@@ -67,6 +66,13 @@ def _class_folders(root):
     names = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not names:
         raise UserError(f"{root} has no class folders: expected one folder of images per class")
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:  # no file could hold its name at the end of the training
+            raise UserError(
+                f"{root}: the name of the class folder {name!r} is not in UTF-8: rename it"
+            ) from None
     return names
 
 
@@ -74,10 +80,10 @@ def _image_names(folder):
     names = sorted(
         path.name
         for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     )
     if not names:
-        raise UserError(f"{folder} has no images (files ending in {', '.join(IMAGE_SUFFIXES)})")
+        raise UserError(f"{folder} has no images (files ending in {', '.join(SUFFIXES)})")
     return names
 
 

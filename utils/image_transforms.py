@@ -13,10 +13,20 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CROP_AREA = (0.08, 1.0)  # share of the image
 CROP_RATIO = (3 / 4, 4 / 3)  # width / height
+LONGEST_RATIO = 32  # of an image's sides; what is longer, is cropped before it is resized
 # Principal components of ImageNet's colours, scaled to 0..1: eigenvalues, and one vector a column.
 COLOUR_EIGENVALUES = np.array([55.46, 4.794, 1.148]) / 255
 COLOUR_EIGENVECTORS = np.array(
     [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
+)
+# What validation does, for the metadata of a deployed network; examples/classify.py does the same.
+STEPS = (
+    "RGB of 8 bits, of 16-bit pixels the high byte, transparency dropped, not turned by EXIF",
+    "an image longer than longest_ratio times its shorter side is cropped to that, in its centre",
+    "the shorter side is resized to resize_shorter_side, the longer one in proportion, rounded "
+    "down, by Pillow's BILINEAR",
+    "the centre of input_size x input_size is cropped; offsets are rounded down",
+    "(pixel / divide_by - mean) / std for each colour, float32",
 )
 
 
@@ -76,17 +86,26 @@ def pca_noise(deviation, rng):
 
 
 def centre_crop(image, recipe):
-    """Return the centre of an image.
+    """Return the centre of an image, whose shorter side is resized to that of the recipe first.
 
-    The same as resizing the shorter side to ceil(input_size / crop_ratio) and cropping the centre,
-    in one step that stays cheap for very long images.
+    Sizes and offsets are rounded down, as in gluon-cv. `preprocessing` tells the same in words.
     """
-    side = recipe.input_size
-    width, height = image.size
-    crop = min(width, height) * side / math.ceil(side / recipe.crop_ratio)
-    left, top = (width - crop) / 2, (height - crop) / 2
-    box = (left, top, left + crop, top + crop)
-    return image.resize((side, side), Image.Resampling.BILINEAR, box=box)
+    longest = LONGEST_RATIO * min(image.size)
+    image = _centre(image, [min(length, longest) for length in image.size])
+    shorter = resized_side(recipe.input_size, recipe.crop_ratio)
+    size = [length * shorter // min(image.size) for length in image.size]
+    image = image.resize(size, Image.Resampling.BILINEAR)
+    return _centre(image, (recipe.input_size, recipe.input_size))
+
+
+def resized_side(input_size, crop_ratio):
+    """Return the length in pixels that an image's shorter side is resized to."""
+    return math.ceil(input_size / crop_ratio)
+
+
+def _centre(image, size):
+    left, top = ((whole - part) // 2 for whole, part in zip(image.size, size, strict=True))
+    return image.crop((left, top, left + size[0], top + size[1]))
 
 
 def normalised(image, shift=(0, 0, 0)):
@@ -114,10 +133,12 @@ def preprocessing(input_size, crop_ratio=1.0, greatest=255, mean=IMAGENET_MEAN, 
         "layout": "NCHW",
         "input_size": input_size,
         "crop_ratio": crop_ratio,
-        "resize_shorter_side": math.ceil(input_size / crop_ratio),
+        "longest_ratio": LONGEST_RATIO,
+        "resize_shorter_side": resized_side(input_size, crop_ratio),
         "crop": "centre",
         "interpolation": "bilinear, antialiased",
         "divide_by": greatest,
         "mean": list(mean),
         "std": list(std),
+        "steps": list(STEPS),
     }

@@ -22,7 +22,10 @@ class Log:
     def note(self, line):
         """Write a line to the file only."""
         try:
-            self._file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n".encode())
+            line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n"
+            self._file.write(
+                line.encode(errors="backslashreplace")
+            )  # names of files may not be text
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.path)) from None
 

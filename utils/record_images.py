@@ -5,6 +5,7 @@ from pathlib import Path
 
 from utils.broken_images import BrokenImage
 from utils.image_dataset import ImageDataset
+from utils.record_classes import classes_of
 from utils.recordio import read_index, read_labels, read_record
 
 
@@ -36,12 +37,12 @@ class RecordImages(ImageDataset):
 def open_records(train, val, recipe, seed):
     """Return (train, val), the RecordImages of two pairs of paths (records, index).
 
-    The classes are the numbers up to the greatest label.
-    Raises UserError for files that are missing, cut or damaged.
+    Raises UserError for files that are missing, cut or damaged, and for labels that are no classes
+    of the training images.
     """
     train, val = ([Path(path).expanduser() for path in files] for files in (train, val))
     train_labels, val_labels = read_labels(*train), read_labels(*val)
-    classes = tuple(str(label) for label in range(max(train_labels.max(), val_labels.max()) + 1))
+    classes = classes_of(train[0], train_labels, val[0], val_labels)
     return (
         RecordImages(*train, train_labels, classes, recipe, seed, augments=True),
         RecordImages(*val, val_labels, classes, recipe, seed, augments=False),

@@ -3,8 +3,8 @@
 A .rec file is a chain of records: magic number, 3 bits for split records and 29 bits of length,
 the payload, padding to 4 bytes. So that the magic number only stands where a record begins, a
 payload is split where it holds one (at a multiple of 4 bytes), and the number itself is left out.
-The payload of an image begins with a flag (the number of labels that follow it, 0 for one label
-in place), a float label and two numbers.
+The payload of an image begins with a flag, a float label and two numbers. A flag of 0 means this
+label; one of N that N float labels follow, which it replaces.
 Source: the file format of MXNet's recordio and its image header.
 """
 
@@ -22,6 +22,9 @@ MAGIC_BYTES = struct.pack("<I", MAGIC)
 FRAME = struct.Struct("<II")  # magic number; split bits and length
 IMAGE = struct.Struct("<IfQQ")  # flag, label, two identifiers
 CUT = "the file ends within this image, it was cut"
+LABEL = struct.Struct("<f")  # one of those that follow
+GREATEST_LABEL = 1 << 24  # a float32 counts no further
+OFFSET_DIGITS = 18  # of an index: more are beyond any file
 LONGEST = (1 << 29) - 1  # bytes of a payload
 WHOLE, FIRST, MIDDLE, LAST = range(4)  # the split bits of a record's parts
 
@@ -62,6 +65,8 @@ def read_index(idx):
         fields = line.split("\t")
         if len(fields) != 2 or not all(field.strip().isdigit() for field in fields):
             raise UserError(f"{idx}, line {number + 1}: expected 'key <tab> offset', got {line!r}")
+        if len(fields[1].strip()) > OFFSET_DIGITS:
+            raise UserError(f"{idx}, line {number + 1}: no file is so long as its offset")
         offsets[number] = int(fields[1])
     if not lines:
         raise UserError(f"{idx} is empty")
@@ -79,7 +84,9 @@ def read_record(descriptor, offset):
         parts.append(os.pread(descriptor, length, start))
         if len(parts[-1]) < length:
             raise ValueError(CUT)
-    return MAGIC_BYTES.join(parts)[IMAGE.size :]
+    payload = MAGIC_BYTES.join(parts)
+    flag = int.from_bytes(payload[:4], "little")
+    return payload[IMAGE.size + LABEL.size * flag :]
 
 
 def image_record(image, label, identifier):
@@ -108,21 +115,29 @@ def _split_at_magic(payload):
 
 def _check_record(descriptor, offset, size):
     """Return the label of the record at an offset; ValueError if it is not a whole image."""
-    head = os.pread(descriptor, FRAME.size + IMAGE.size, offset)
+    head = os.pread(descriptor, FRAME.size + IMAGE.size + LABEL.size, offset)
     if len(head) < FRAME.size + IMAGE.size:
         raise ValueError("the file ends here, it was cut or belongs to another index")
     flag, label = IMAGE.unpack_from(head, FRAME.size)[:2]
     split, length = _frame(head)
     if split not in (WHOLE, FIRST) or length < IMAGE.size:
         raise ValueError("no image begins here, the file is damaged or belongs to another index")
-    if flag:
+    if flag > 1:
         raise ValueError(f"it has {flag} labels, expected one")
-    if not (label >= 0 and label.is_integer()):
-        raise ValueError(f"its label is {label}, expected a class number")
     for start, length in _parts(descriptor, offset):
         if start + length > size:
             raise ValueError(CUT)
+    if flag:
+        label = _first_label(head[FRAME.size + IMAGE.size :])
+    if not (0 <= label <= GREATEST_LABEL and label.is_integer()):
+        raise ValueError(f"its label is {label:g}, expected a class number")
     return int(label)
+
+
+def _first_label(follows):
+    if len(follows) < LABEL.size:
+        raise ValueError(CUT)
+    return LABEL.unpack(follows)[0]
 
 
 def _parts(descriptor, offset):

@@ -5,7 +5,8 @@
 writes /imagenet/imagenet_train.rec, .idx and /imagenet/imagenet_val.rec, .idx from the class
 folders in /imagenet/train and /imagenet/val. The images' files are stored as they are; with
 --resize N their shorter side becomes N pixels first. Labels are the ranks of the sorted names of
-the class folders. Broken images are left out, with a warning each.
+the class folders, which are kept in _train.classes.json and _val.classes.json. Broken images are
+left out, with a warning each.
 """
 
 import argparse
@@ -15,28 +16,42 @@ from tqdm import tqdm
 
 from utils.broken_images import BrokenImage, warn
 from utils.errors import UserError, exits_with_one_line
-from utils.image_dataset import Recipe, read_image
+from utils.image_dataset import Recipe
+from utils.image_files import read_image
 from utils.image_folder import open_image_folder
+from utils.options import Parser, positive
+from utils.record_classes import names_path, write_names
 from utils.recordio import image_record
 from utils.records import atomic_write
+
+JPEG_SIDE = 65_500  # pixels that libjpeg writes at most
 
 
 @exits_with_one_line
 def main(arguments=None):
     """Write the RecordIO files of an image folder's train/ and val/."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m utils.write_records",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", help="image folder with train/ and val/ class folders")
     parser.add_argument("prefix", help="path of the files without _train.rec, _val.rec")
-    parser.add_argument("--resize", type=int, help="pixels of the shorter side; default: as it is")
-    parser.add_argument("--quality", type=int, default=95, help="of JPEGs that were resized (95)")
+    parser.add_argument(
+        "--resize", type=positive, help="pixels of the shorter side; default: as it is"
+    )
+    parser.add_argument(
+        "--quality", type=positive, default=95, help="of JPEGs that were resized (95)"
+    )
     options = parser.parse_args(arguments)
     train, val = open_image_folder(options.folder, Recipe(input_size=1), seed=0)
     for name, dataset in (("train", train), ("val", val)):
-        write_records(dataset, f"{options.prefix}_{name}", options.resize, options.quality)
+        prefix = f"{options.prefix}_{name}"
+        names_path(f"{prefix}.rec").unlink(
+            missing_ok=True
+        )  # a kill leaves none, not the wrong ones
+        write_records(dataset, prefix, options.resize, options.quality)
+        write_names(f"{prefix}.rec", dataset.classes)
 
 
 def write_records(dataset, prefix, resize=None, quality=95):
@@ -74,9 +89,14 @@ def _encoded(path, resize, quality):
     if resize is None:
         return path.read_bytes()
     scale = resize / min(image.size)
-    size = [max(resize, round(side * scale)) for side in image.size]
+    width, height = (max(resize, round(side * scale)) for side in image.size)
+    if max(width, height) > JPEG_SIDE:
+        raise BrokenImage(
+            f"resized it would have {width} × {height} pixels, a JPEG has at most {JPEG_SIDE:,} a "
+            "side"
+        )
     stored = io.BytesIO()
-    image.resize(size).save(stored, "JPEG", quality=quality)
+    image.resize((width, height)).save(stored, "JPEG", quality=quality)
     return stored.getvalue()
 
 

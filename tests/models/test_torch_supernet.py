@@ -202,6 +202,9 @@ class WithBroken:
     def where(self, index):
         return f"image {index}"
 
+    def why_broken(self, index):
+        return "it was cut"
+
 
 def test_broken_images_do_not_count_in_accuracies():
     """Oracle: what is right of the images 0 to 99 and of the others adds up to what is of all."""

@@ -19,6 +19,9 @@ class PartlyBroken(Numbers):
     def where(self, index):
         return f"{self.name}, image {index},"
 
+    def why_broken(self, index):
+        return "it was cut"
+
     def __getitem__(self, key):
         image, label = super().__getitem__(key)
         return (np.zeros_like(image), BROKEN) if key[1] in self.broken else (image, label)
@@ -54,7 +57,12 @@ def test_the_next_good_image_takes_a_broken_ones_place(read, workers, tmp_path, 
     assert [of_batch.tolist() for _, of_batch in again] == labels
     warnings = capsys.readouterr().err
     for index in dataset.broken:  # once, although they were read twice
-        assert warnings.count(f"{tmp_path}, image {index}, is no readable image") == 1
+        assert (
+            warnings.count(
+                f"{tmp_path}, image {index}, is no readable image and is skipped: it was cut"
+            )
+            == 1
+        )
     assert warnings.count("warning: broken images skipped: 4 of 40") == 2
 
 

@@ -6,14 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.utils.gray_images import write_folder
 from utils.data import (
     DatasetBatches,
     RandomPart,
     epoch_batches,
+    full_batches,
     open_dataset,
     validation_batches,
 )
 from utils.errors import UserError
+from utils.write_records import main as write_records
 
 # A part of a dataset
 
@@ -72,6 +75,43 @@ def test_unknown_last_batch_and_empty_batches_are_refused():
         epoch_batches(5, 2, 0, 0, "rollover")
     with pytest.raises(UserError, match="batch size 0"):
         validation_batches(5, 0)
+
+
+def test_full_batches_are_counted_and_none_is_refused():
+    """Oracle: by hand; both numbers are in the message."""
+    assert [full_batches(size, 5) for size in (5, 9, 10)] == [1, 1, 2]
+    with pytest.raises(UserError, match="60 training images do not fill a batch of 512: choose"):
+        full_batches(60, 512)
+
+
+# Data of the same name
+
+
+def test_a_folder_named_as_embedded_data_is_told_of(tmp_path, monkeypatch, capsys):
+    """Oracle: the numbers of images of the digits and of the folder."""
+    write_folder(tmp_path / "digits")
+    monkeypatch.chdir(tmp_path)
+    assert len(open_dataset("digits", 8, 0)[0]) == 1437
+    said = "warning: reading the embedded digits; for the image folder digits write ./digits\n"
+    assert capsys.readouterr().err == said
+    assert len(open_dataset("./digits", 8, 0)[0]) == 10
+    assert not capsys.readouterr().err
+
+
+def test_a_folder_beside_records_of_its_name_is_told_of(tmp_path, capsys):
+    """Oracle: the folder has an image that was written after the records."""
+    root = write_folder(tmp_path / "imgs")
+    write_records([str(root), str(root)])
+    (root / "train" / "dark" / "new.png").write_bytes(
+        (root / "train" / "dark" / "0.png").read_bytes()
+    )
+    capsys.readouterr()
+    assert len(open_dataset(str(root), 8, 0)[0]) == 10
+    warning = capsys.readouterr().err
+    assert f"reading {root}_train.rec and {root}_val.rec; for the image folder" in warning
+    assert f"{root} write {root}/\n" in warning
+    assert len(open_dataset(f"{root}/", 8, 0)[0]) == 11
+    assert not capsys.readouterr().err
 
 
 # The digits

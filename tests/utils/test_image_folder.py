@@ -1,5 +1,7 @@
 """Image folders and what their images become."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,6 +23,7 @@ from utils.image_transforms import (
     random_box,
     training_crop,
 )
+from utils.torch_data import batches
 
 
 def image_folder(root, classes=("cat", "dog"), images=3, size=(40, 30)):
@@ -53,7 +56,13 @@ def test_image_folder_reads_sorted_classes_and_ignores_other_files(tmp_path):
 
 def test_images_of_every_mode_become_rgb(tmp_path):
     """Oracle: a middle gray is the same in every mode that Pillow writes."""
-    for mode, colour in (("L", 100), ("RGBA", (100, 100, 100, 50)), ("P", 100), ("1", 1)):
+    for mode, colour in (
+        ("L", 100),
+        ("LA", (100, 50)),
+        ("RGBA", (100, 100, 100, 50)),
+        ("P", 100),
+        ("1", 1),
+    ):
         path = tmp_path / f"{mode}.png"
         image = Image.new(mode, (9, 9), colour)
         if mode == "P":
@@ -158,6 +167,32 @@ def test_unusable_folders_are_named(tmp_path, spoil, message):
     where = tmp_path / "nowhere" if "nowhere" in message else root
     with pytest.raises(UserError, match=message):
         open_dataset(where, 16, seed=0)
+
+
+def test_class_folders_in_another_encoding_are_refused(tmp_path):
+    """Oracle: the folder and its name, with the byte that is no UTF-8, are in the message."""
+    root = image_folder(tmp_path / "images", classes=("cat",))
+    for half in ("train", "val"):
+        os.rename(root / half / "cat", os.fsencode(root / half) + b"/caf\xe9")
+    with pytest.raises(UserError, match=r"train: the name of the class folder 'caf\\udce9' is not"):
+        open_dataset(root, 16, seed=0)
+
+
+def test_images_named_in_another_encoding_are_read_and_named(tmp_path, capsys):
+    """Oracle: the image under its old name; a broken one's warning can be printed."""
+    root = image_folder(tmp_path, classes=("cat",))
+    _, val = open_dataset(root, 16, seed=0)
+    wanted = val[0, 2][0]
+    folder = os.fsencode(root / "val" / "cat")
+    os.rename(folder + b"/2.png", folder + b"/x\xe9.png")
+    os.truncate(folder + b"/1.png", 9)
+    os.rename(folder + b"/1.png", folder + b"/y\xfc.png")
+    _, val = open_dataset(root, 16, seed=0)
+    keys = [[(0, 0), (0, 1), (0, 2)]]
+    ((images, labels),) = batches(val, keys, 0, fill=False)
+    assert labels.tolist() == [0, 0]
+    assert np.array_equal(images[1], wanted)
+    assert r"/val/cat/y\udcfc.png is no readable image" in capsys.readouterr().err
 
 
 def _remove(folder):

@@ -24,3 +24,10 @@ def test_a_full_disk_names_the_file():
     """Oracle: /dev/full, which is always full."""
     with Log("/dev/full") as log, pytest.raises(OSError, match="/dev/full"):
         log.note("line")
+
+
+def test_names_of_files_in_another_encoding_are_escaped(tmp_path):
+    """Oracle: the byte that is no UTF-8, as Python writes it."""
+    with Log(tmp_path / "log") as log:
+        log.note("caf\udce9.onnx")
+    assert (tmp_path / "log").read_text().endswith("caf\\udce9.onnx\n")

@@ -35,7 +35,7 @@ def test_records_hold_the_inputs_of_the_image_folder(root):
         strict=True,
     ):
         assert len(records) == len(folder)
-        assert records.classes == ("0", "1")
+        assert records.classes == ("dark", "light")
         for key in [(epoch, index) for epoch in (0, 5) for index in range(len(folder))]:
             image, label = records[key]
             assert label == folder[key][1]
@@ -121,8 +121,27 @@ def test_both_halves_have_the_classes_of_the_one_that_has_more(tmp_path):
     """Oracle: by hand: the validation images are all dark."""
     root = write_folder(tmp_path / "images")
     main([str(root), str(tmp_path / "r")])
+    for path in tmp_path.glob("r_*.classes.json"):
+        path.unlink()
     val = (tmp_path / "r_val.idx").read_text().splitlines(keepends=True)
     (tmp_path / "r_val.idx").write_text("".join(val[:4]))
     train, val = open_dataset(tmp_path / "r", 16, 0)
     assert train.classes == val.classes == ("0", "1")
     assert set(val.labels) == {0}
+
+
+def test_a_label_packed_as_an_array_of_one_is_read(tmp_path):
+    """Oracle: MXNet's writer; the pixels are those that were written."""
+    content = io.BytesIO()
+    pixels = np.full((9, 9, 3), 70, np.uint8)
+    Image.fromarray(pixels).save(content, "PNG")
+    for half in ("train", "val"):
+        paths = [f"{tmp_path}/r_{half}.{kind}" for kind in ("idx", "rec")]
+        writer = mx.recordio.MXIndexedRecordIO(*paths, "w")
+        for number in range(2):
+            header = mx.recordio.IRHeader(0, [float(number)], number, 0)
+            writer.write_idx(number, mx.recordio.pack(header, content.getvalue()))
+        writer.close()
+    _, val = open_dataset(tmp_path / "r", 9, seed=0, crop_ratio=1.0)
+    assert val.labels.tolist() == [0, 1]
+    assert np.array_equal(val[0, 1][0], normalised(pixels))

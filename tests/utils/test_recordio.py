@@ -101,6 +101,9 @@ def test_an_image_that_no_record_can_hold_is_refused(monkeypatch):
         (record(1.5), r"its label is 1\.5"),
         (record(-1), r"its label is -1"),
         (record(float("nan")), "its label is nan"),
+        (record(1e30), r"its label is 1e\+30"),
+        (record(0, struct.pack("<f", 0.5), flag=1), r"its label is 0\.5"),
+        (record(0, b"", flag=1), "the file ends within this image"),
         (struct.pack("<II", MAGIC, 3 << 29 | 30) + bytes(50), "no image begins here"),
         (struct.pack("<II", MAGIC, 4) + bytes(50), "no image begins here"),
     ],
@@ -112,12 +115,15 @@ def test_damaged_records_are_named(tmp_path, bad, message):
         read_labels(rec, idx)
 
 
-@pytest.mark.parametrize("text", ["0 0\n", "0\t0\nx\t5\n", "0\t-4\n", "0\n", "\n"])
+BEYOND = "0\t0\n1\t99999999999999999999\n"  # 2**63 is 19 digits long
+
+
+@pytest.mark.parametrize("text", ["0 0\n", "0\t0\nx\t5\n", "0\t-4\n", "0\n", "\n", BEYOND])
 def test_damaged_indices_are_named(tmp_path, text):
     """Oracle: the index file and the line are in the message."""
     rec, idx, _ = write(tmp_path, [record(0)])
     idx.write_text(text)
-    with pytest.raises(UserError, match=rf"a\.idx, line {text.count(chr(10))}: expected"):
+    with pytest.raises(UserError, match=rf"a\.idx, line {text.count(chr(10))}: (expected|no file)"):
         read_labels(rec, idx)
 
 

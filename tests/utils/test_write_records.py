@@ -6,11 +6,13 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.utils.gray_images import write_folder
 from utils.image_dataset import Recipe
 from utils.image_folder import open_image_folder
 from utils.mxnet_runtime import mx
+from utils.record_classes import read_names
 from utils.recordio import read_labels
 from utils.write_records import main, write_records
 
@@ -37,6 +39,47 @@ def test_resize_stores_smaller_jpegs(tmp_path):
     _, image = mx.recordio.unpack_img(reader.read_idx(9))
     assert image.shape == (20, 24, 3)
     assert np.abs(image.astype(int) - 190).max() <= 2
+
+
+@pytest.mark.parametrize("size", [(1, 2000), (9, 3000), (20_000, 2)])
+def test_an_image_too_long_for_a_jpeg_is_left_out_and_named(tmp_path, capsys, size):
+    """Oracle: 256 pixels times the sides' ratio are more than a JPEG has."""
+    root = write_folder(tmp_path / "images")
+    long = root / "train" / "light" / "3.png"
+    Image.new("RGB", size).save(long)
+    train, _ = open_image_folder(root, Recipe(16), seed=0)
+    write_records(train, tmp_path / "r", resize=256)
+    warnings = capsys.readouterr().err
+    assert f"{long} is left out: resized it would have " in warnings
+    assert "a JPEG has at most 65,500 a side" in warnings
+    assert len(read_labels(tmp_path / "r.rec", tmp_path / "r.idx")) == 9
+
+
+def test_the_longest_jpeg_is_written(tmp_path):
+    """Oracle: Pillow's reader."""
+    root = write_folder(tmp_path / "images", images=(1, 1))
+    Image.new("RGB", (6550, 1)).save(root / "train" / "dark" / "0.png")
+    train, _ = open_image_folder(root, Recipe(16), seed=0)
+    write_records(train, tmp_path / "r", resize=10)
+    reader = mx.recordio.MXIndexedRecordIO(f"{tmp_path}/r.idx", f"{tmp_path}/r.rec", "r")
+    assert mx.recordio.unpack_img(reader.read_idx(0))[1].shape == (10, 65_500, 3)
+
+
+@pytest.mark.parametrize("option", ["--resize 0", "--resize 1.5", "--quality -1"])
+def test_bad_numbers_end_in_one_line(tmp_path, capsys, option):
+    """Oracle: the option is in the line, status 2."""
+    with pytest.raises(SystemExit) as caught:
+        main([str(write_folder(tmp_path / "images")), str(tmp_path / "r"), *option.split()])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: argument {option.split()[0]}: ")
+
+
+def test_names_of_classes_are_kept_beside_the_records(tmp_path):
+    """Oracle: the names of the folders; those of an earlier folder are replaced."""
+    (tmp_path / "r_val.classes.json").write_text('["old"]')
+    main([str(write_folder(tmp_path / "images")), str(tmp_path / "r")])
+    for half in ("train", "val"):
+        assert read_names(tmp_path / f"r_{half}.rec") == ("dark", "light")
 
 
 def test_broken_images_are_left_out_and_named(tmp_path, capsys):

@@ -1,0 +1,44 @@
+"""The one place where image files are opened: by Pillow's decoders of pixels only.
+
+Pillow knows a file by its content, whatever its name, and some of its formats start programs:
+PostScript is handed to Ghostscript. Files that strangers wrote must not get that far.
+"""
+
+import numpy as np
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from utils.broken_images import BrokenImage
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp")
+BITS_PER_SAMPLE, PHOTOMETRIC, BLACK_IS_ZERO = 258, 262, 1  # of TIFF
+
+
+def read_image(file):
+    """Return the RGB image of a path or an open file; BrokenImage, which says why, if it has none.
+
+    Of 16-bit pixels the high byte is taken, as MXNet's reader does; transparency is dropped.
+    """
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # gluoncv sets it for the whole process
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            return _with_8_bits(image).convert("RGB")
+    except UnidentifiedImageError:
+        raise BrokenImage(f"cannot identify it as one of {', '.join(FORMATS)}") from None
+    # Decoders do not say what they raise for a damaged file; nothing of it may end a training.
+    except Exception as error:
+        raise BrokenImage(str(error) or type(error).__name__) from None
+
+
+def _with_8_bits(image):
+    """Return an image whose grays go from 0 to 255; ValueError if their white is not known."""
+    if image.mode not in ("F", "I", "I;16", "I;16B"):
+        return image
+    known = image.mode != "F"
+    if image.format == "TIFF":  # "I" and "I;16" may have 12 or 32 bits, signs and negatives, too
+        tags = image.tag_v2
+        bits, photometric = tags.get(BITS_PER_SAMPLE), tags.get(PHOTOMETRIC)
+        known = image.mode.startswith("I;") and (bits, photometric) == ((16,), BLACK_IS_ZERO)
+    if not known:
+        raise ValueError("its white is not known: pixels must have 8 bits, or 16 without a sign")
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
