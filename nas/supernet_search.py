@@ -165,11 +165,14 @@ class SupernetSearch:
     def load_arrays(self, arrays):
         """Take over the statistics of a checkpoint, of any window.
 
-        Raises UserError if they belong to another search space.
+        Raises UserError if they do not belong together, or to another search space.
         """
         try:
-            self._losses = WidthLosses.from_arrays(
+            losses = WidthLosses.from_arrays(
                 self.space.sizes, self._window, arrays, int(arrays["window"])
             )
+        except UserError:
+            raise
         except (KeyError, ValueError) as error:
-            raise UserError(f"the checkpoint's width statistics do not fit: {error}") from None
+            raise UserError(f"the width statistics do not fit: {error}") from None
+        self._losses = losses
