@@ -31,23 +31,35 @@ def checkpoint_path(folder, epoch, step=0):
 
 def latest(folder):
     """Return the path of a folder's checkpoint of the longest training, None if it has none."""
-    paths = _by_progress(folder)
+    paths = list(_by_progress(folder).values())
     return paths[-1] if paths else None
+
+
+def later(folder, epoch, step):
+    """Return the paths of a folder's checkpoints of longer trainings, in order."""
+    return [path for progress, path in _by_progress(folder).items() if progress > (epoch, step)]
+
+
+def before(path):
+    """Return the path of the checkpoint before one of the same folder, None if it is the first."""
+    paths = list(_by_progress(path.parent).values())
+    return paths[paths.index(path) - 1] if path in paths[1:] else None
 
 
 def keep_newest(folder, count):
     """Remove all of a folder's checkpoints but those of the longest training."""
-    for path in _by_progress(folder)[:-count]:
+    for path in list(_by_progress(folder).values())[:-count]:
         path.unlink()
 
 
 def _by_progress(folder):
+    """Return {(epoch, step): path} of a folder's checkpoints, in order."""
     found = {}
     for path in Path(folder).glob("checkpoint-*.npz"):
         numbers = re.fullmatch(r"checkpoint-(\d+)(?:-(\d+))?\.npz", path.name)
         if numbers:
             found[int(numbers[1]), int(numbers[2] or 0)] = path
-    return [found[progress] for progress in sorted(found)]
+    return dict(sorted(found.items()))
 
 
 def save(path, arrays, values):
