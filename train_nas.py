@@ -10,6 +10,7 @@ Latencies are milliseconds per image. In the folder --expname it writes
     results.jsonl         per epoch the best configuration, its predicted latency and the losses
     aows.jsonl            with --AOWS: temperature, multipliers, decision and probabilities
     baselines.jsonl       what simpler searches answer from the same statistics
+    abandoned-1/          what was trained after an earlier checkpoint that --resume continued
     curves.png, widths.png, probabilities.png, and what --pareto, --rerank, --score-check and
     --verify write
 Source: Berman et al., AOWS, CVPR 2020.

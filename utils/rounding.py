@@ -3,14 +3,15 @@
 from decimal import ROUND_CEILING, Decimal
 
 DIGITS = 4
+NOISE = 1e-14  # relative: rounding of sums; a search allows for ten times as much
 
 
 def rounded_up(value):
-    """Return a positive number as text of 4 significant digits, never less than the number.
+    """Return a positive number as text of 4 significant digits that is, but for noise, not less.
 
     As a limit it is one that the value satisfies.
     """
-    exact = Decimal(repr(float(value)))  # what is typed to get this very number
+    exact = Decimal(float(value) * (1 - NOISE))
     if not exact.is_finite() or not exact:
         return f"{value:g}"
     last = Decimal(1).scaleb(exact.adjusted() + 1 - DIGITS)
@@ -24,5 +25,6 @@ def within(value, limit):
 
 
 def as_typed(limit):
-    """Return a limit as text of as few digits as tell it exactly."""
-    return next(text for n in (DIGITS, 12, 17) if float(text := f"{limit:.{n}g}") == limit)
+    """Return a limit as text: of 4 digits if they tell it, else of all but noise."""
+    text = f"{limit:.{DIGITS}g}"
+    return text if float(text) == limit else f"{limit:.14g}"
