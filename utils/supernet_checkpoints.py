@@ -11,6 +11,7 @@ from utils import checkpoints
 from utils.checkpoints import Finite, Natural, Positive
 from utils.errors import UserError
 from utils.ranks import rank
+from utils.rounding import as_typed
 
 WINDOWS = "windows/"
 LOSSES = sorted(each.name for each in fields(SandwichLosses))
@@ -81,9 +82,10 @@ def load(options, search):
         previous = options.resume_last and not options.resume and checkpoints.before(path)
         raise UserError(f"{error}; try --resume {previous}" if previous else str(error)) from None
     if values.AOWS and values.limits != _limits(search):
+        limits = ", ".join(f"{as_typed(limit)} {unit}" for limit, unit in values.limits)
         tqdm.write(
-            f"warning: AOWS trained {path} for {values.limits}, and these limits decided which "
-            "widths were trained; train anew for others"
+            f"warning: AOWS trained {path} for {limits}, and these limits decided which widths "
+            "were trained; train anew for others"
         )
     position = Position(values.epoch, values.step, values.loss_sums)
     for name in ("batch_size", "seed"):

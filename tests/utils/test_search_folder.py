@@ -151,7 +151,7 @@ def test_a_checkpoint_of_another_folder_is_continued_in_a_new_one_only(tmp_path)
 
 
 def test_other_processes_write_nothing(tmp_path, monkeypatch):
-    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr("utils.search_folder.rank", lambda: 1)
     with SearchFolder(options(tmp_path / "exp", tensorboard=str(tmp_path / "tb"))) as folder:
         folder.begin(options(tmp_path / "exp"), Position(), STEPS)
         folder.append_result(result(1))

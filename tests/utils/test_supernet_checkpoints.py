@@ -140,6 +140,6 @@ def test_of_a_damaged_newest_checkpoint_the_one_before_is_offered(saved):
 
 
 def test_other_processes_save_nothing(tmp_path, monkeypatch):
-    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr("utils.supernet_checkpoints.rank", lambda: 1)
     supernet_checkpoints.save(options(tmp_path), Net(), open_search(), Position(1))
     assert not list(tmp_path.iterdir())
