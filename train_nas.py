@@ -10,14 +10,13 @@ Latencies are milliseconds per image. In the folder --expname it writes
     results.jsonl         per epoch the best configuration, its predicted latency and the losses
     aows.jsonl            with --AOWS: temperature, multipliers, decision and probabilities
     baselines.jsonl       what simpler searches answer from the same statistics
+    abandoned-1/          what was trained after an earlier checkpoint that --resume continued
     curves.png, widths.png, probabilities.png, and what --pareto, --rerank, --score-check and
     --verify write
 Source: Berman et al., AOWS, CVPR 2020.
 """
 
 import time
-from contextlib import nullcontext
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -29,14 +28,13 @@ from nas.supernet_search import Schedule, SupernetSearch
 from utils import supernet_checkpoints
 from utils.data import open_dataset
 from utils.errors import UserError, exits_with_one_line
-from utils.latency_limits import open_limits
+from utils.latency_limits import open_limits, warn_of_loose
 from utils.nas_options import parse_options
-from utils.ranks import folder_to_write, rank, silent_unless_first
-from utils.records import Appender
+from utils.ranks import rank, silent_unless_first
 from utils.reranking import rerank
+from utils.rounding import within
+from utils.search_folder import SearchFolder
 from utils.search_reports import (
-    DECISIONS,
-    RESULTS,
     answer_as_text,
     answer_line,
     answers_of,
@@ -45,8 +43,7 @@ from utils.search_reports import (
     draw_pictures,
     write_front,
 )
-from utils.supernet_checkpoints import Position, forget_later_lines
-from utils.tensorboard import ScalarLog
+from utils.supernet_checkpoints import Position
 
 
 def search_space_of(options, table):
@@ -67,6 +64,7 @@ def open_search(options, limits):
         constraints.append(Constraint(macs(space), options.max_macs, "cost", "MACs"))
     if options.max_params:
         constraints.append(Constraint(parameters(space), options.max_params, "size", "parameters"))
+    warn_of_loose(constraints, space)
     schedule = Schedule(
         options.epochs, options.AOWS_warmup, options.AOWS_min_temp, options.sampling
     )
@@ -128,11 +126,8 @@ def learning_rate(options, progress):
     return options.lr * options.batch_size / 256 * float(course[options.lr_schedule])
 
 
-def train_epoch(options, net, search, train, start, log):
-    """Train an epoch from a Position on; returns the mean loss of each pass, and the images/s.
-
-    log: the Appender of aows.jsonl; not used by OWS
-    """
+def train_epoch(options, net, search, train, start, folder):
+    """Train an epoch from a Position on; returns the mean loss of each pass, and the images/s."""
     steps = net.steps(train)
     sums, epoch, begun = dict(start.loss_sums), start.epoch, time.perf_counter()
     batches = enumerate(net.batches(train, epoch, start.step), start.step)
@@ -157,7 +152,7 @@ def train_epoch(options, net, search, train, start, log):
             sums[name] = sums.get(name, 0.0) + float(loss.mean())
         bar.set_postfix(loss=f"{losses.full.mean():.3f}", refresh=False)
         if decision and (step % options.print_freq == 0 or step == steps - 1):
-            log.append([{"progress": progress} | decision.as_dict()])
+            folder.append_decision({"progress": progress} | decision.as_dict())
         done = step + 1
         if options.checkpoint_steps and done % options.checkpoint_steps == 0 and done < steps:
             supernet_checkpoints.save(options, net, search, Position(epoch, done, sums))
@@ -166,34 +161,28 @@ def train_epoch(options, net, search, train, start, log):
     return means, images / (time.perf_counter() - begun)
 
 
-def train_epochs(options, net, search, limits, data, start, curves):
-    """Train the epochs that are not done yet, with a checkpoint and a result after each.
-
-    curves: the ScalarLog of --tensorboard
-    """
+def train_epochs(options, net, search, limits, data, start, folder):
+    """Train the epochs that are not done yet, with a checkpoint and a result after each."""
     train, val = data
     for epoch in range(start.epoch, options.epochs):
-        decisions = Path(options.expname, DECISIONS)
         position = start if epoch == start.epoch else Position(epoch)
-        with Appender(decisions) if options.AOWS else nullcontext() as log:
-            means, speed = train_epoch(options, net, search, train, position, log)
+        means, speed = train_epoch(options, net, search, train, position, folder)
         line = answer_line(search, limits, search.best(), epoch + 1)
         line |= {"losses": means, "images_per_s": speed}
         accuracies = net.accuracies([search.space.largest, line["configuration"]], train, val)
         line |= dict(zip(("accuracy_full", "accuracy"), accuracies, strict=True))
-        with Appender(Path(options.expname, RESULTS)) as results:
-            results.append([line])
-        curves.scalars(epoch + 1, curves_of(line))
+        folder.append_result(line)
+        folder.curves.scalars(epoch + 1, curves_of(line))
         supernet_checkpoints.save(options, net, search, Position(epoch + 1))
         losses = ", ".join(f"{name} {loss:.3f}" for name, loss in means.items())
         tqdm.write(
             f"epoch {epoch + 1}/{options.epochs}: losses {losses}; accuracy full "
             f"{line['accuracy_full']:.2%}, best {line['accuracy']:.2%}; best predicted "
-            f"{line['latency_ms']:.4g} ms; {speed:.0f} images/s"
+            f"{within(line['latency_ms'], line['target_ms'])} ms; {speed:.0f} images/s"
         )
 
 
-def train_and_check(options, search, limits, start, load_network):
+def train_and_check(options, search, limits, start, load_network, folder):
     """Train what is left of the training, and evaluate sub-networks if asked to.
 
     Returns the SearchResult of --rerank, None without it.
@@ -204,21 +193,23 @@ def train_and_check(options, search, limits, start, load_network):
     net = open_network(options, search.space)
     load_network(net)
     if start.epoch < options.epochs:
-        now = start.epoch + start.step / net.steps(data[0])
-        results, decisions = (Path(options.expname, name) for name in (RESULTS, DECISIONS))
-        forget_later_lines(results, lambda line: line["epoch"] <= start.epoch)
-        forget_later_lines(decisions, lambda line: line["progress"] < now)
-        with ScalarLog(options.tensorboard if rank() == 0 else None, start.epoch) as curves:
-            train_epochs(options, net, search, limits, data, start, curves)
+        steps = net.steps(data[0])
+        if 0 < steps <= start.step:
+            raise UserError(
+                f"the checkpoint is of step {start.step} of an epoch, which has {steps}"
+            )
+        folder.begin(options, start, steps)
+        train_epochs(options, net, search, limits, data, start, folder)
+    epochs = max(start.epoch, options.epochs)
     if options.score_check:
         # Imported here: it takes a second, which no other run need wait for.
         from utils.score_check import check_score
 
-        check_score(options, net, search, data)
-    return rerank(options, net, search, data) if options.rerank else None
+        check_score(options, net, search, data, epochs)
+    return rerank(options, net, search, data, epochs) if options.rerank else None
 
 
-def report_answer(options, search, limits, start, reranked):
+def report_answer(options, search, limits, start, reranked, folder):
     """Write and print the answer, measured if asked to, and what stands beside it.
 
     reranked: the SearchResult of --rerank, None without it
@@ -236,12 +227,11 @@ def report_answer(options, search, limits, start, reranked):
         others["verified"] = result.states
     line = answer_line(search, limits, result, epochs) | measured
     if others or start.epoch >= options.epochs:  # else it is the last epoch's
-        with Appender(Path(options.expname, RESULTS)) as results:
-            results.append([line])
+        folder.append_result(line)
     answers = answers_of(options, search, others)
     print(compare_baselines(options, search, answers))
     if options.pareto:
-        print(write_front(options, search, answers))
+        print(write_front(options, search, answers, epochs))
     draw_pictures(options, search.space, answers)
     print(answer_as_text(line))
 
@@ -252,12 +242,11 @@ def main(arguments=None):
     with silent_unless_first():
         limits = open_limits(options.latency_model, options.latency_target, options.confidence)
         search = open_search(options, limits)
-        Path(options.expname).mkdir(parents=True, exist_ok=True)
         start, load_network = supernet_checkpoints.load(options, search)
-        with folder_to_write(options.expname) as options.expname:
-            reranked = train_and_check(options, search, limits, start, load_network)
+        with SearchFolder(options) as folder:
+            reranked = train_and_check(options, search, limits, start, load_network, folder)
             if rank() == 0:
-                report_answer(options, search, limits, start, reranked)
+                report_answer(options, search, limits, start, reranked, folder)
 
 
 if __name__ == "__main__":

@@ -95,9 +95,8 @@ class MXNetSupernet:
         size = min(self._batch_size, len(train))
         keys = epoch_batches(len(train), size, self._seed, epoch=0)
         keys = keys[: max(1, REESTIMATION_IMAGES // size)]
-        return reestimate_batch_norm(
-            net, (images for images, _ in batches(train, keys, self._workers))
-        )
+        read = tqdm(batches(train, keys, self._workers), "statistics", len(keys), leave=False)
+        return reestimate_batch_norm(net, (images for images, _ in read))
 
     def _split(self, array):
         devices = self._contexts[: len(array)]  # a last batch may have fewer images than devices

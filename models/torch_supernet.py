@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from models.torch_mobilenet_v1 import reestimate_batch_norm
 from models.torch_slimmable import SlimmableMobileNetV1, cut_out, sandwich_step
+from utils import checkpoints
 from utils.data import epoch_batches, full_batches, validation_batches
 from utils.errors import UserError
 from utils.torch_checkpoints import load_momenta, load_network, momentum_arrays, network_arrays
@@ -153,9 +154,8 @@ class TorchSupernet:
         size = min(self._batch_size, len(train))
         keys = epoch_batches(len(train), size, self._seed, epoch=0)
         keys = keys[: max(1, REESTIMATION_IMAGES // size)]
-        images = (
-            images.to(self._device, non_blocking=True) for images, _ in self._read(train, keys)
-        )
+        read = tqdm(self._read(train, keys), "statistics", len(keys), leave=False)
+        images = (images.to(self._device, non_blocking=True) for images, _ in read)
         return reestimate_batch_norm(net, images).eval()
 
     def _read(self, dataset, keys, fill=True):
@@ -180,7 +180,9 @@ class TorchSupernet:
         load_network(self._net.wide, arrays, path)
         load_momenta(self._optimiser, self._net.wide, arrays, path)
         if self._scaler.is_enabled() and SCALE in arrays:
-            scale, growth = arrays[SCALE].tolist()
+            scale, growth = checkpoints.floats(arrays[SCALE], SCALE, path, shape=(2,)).tolist()
+            if scale <= 0 or growth < 0:
+                raise UserError(f"{path}: {SCALE} is {scale:g} since {growth:g} steps")
             state = {"scale": scale, "_growth_tracker": int(growth)}
             self._scaler.load_state_dict(self._scaler.state_dict() | state)
 

@@ -15,6 +15,7 @@ from nas import dual, mrf
 from nas.budgeted_chain import BudgetedChain
 from nas.label_setting import least_to_end, undominated
 from utils.errors import UserError
+from utils.rounding import as_typed, rounded_up
 
 EFFORT = 100_000_000  # labels looked at before the best answer so far is returned: a few seconds
 CAPACITY, GROWTH = 16, 4  # labels kept per state in the first pass, and how that grows
@@ -31,6 +32,7 @@ class Constraint:
     limit: float
     name: str = "latency"
     unit: str = "ms"
+    is_bound: bool = False  # its values are upper bounds of what is predicted
 
     def value(self, states):
         """Return what a configuration uses, in the unit of the limit."""
@@ -85,7 +87,7 @@ def solve(unary, constraints, effort=EFFORT):
     best, bound = _set_labels(chain, gammas, bound, best, effort)
     if best is None:
         known = "keeps" if bound == -np.inf else "was found, in the time allowed, that keeps"
-        limits = ", ".join(f"{c.name} {c.limit:.4g} {c.unit}" for c in constraints)
+        limits = ", ".join(f"{c.name} {as_typed(c.limit)} {c.unit}" for c in constraints)
         raise InfeasibleError(f"no configuration {known} all limits together: {limits}")
     states = chain.input_states(best)
     score = float(sum(scores[state] for scores, state in zip(unary, states, strict=True)))
@@ -143,6 +145,14 @@ def least_sum(unary, pairwise):
     return -mrf.max_sum(allowed, [-np.asarray(block) for block in pairwise])[0]
 
 
+def greatest_sum(sizes, pairwise):
+    """Return the greatest sum of a resource of any configuration.
+
+    sizes: the number of states of each node
+    """
+    return mrf.max_sum([np.zeros(size) for size in sizes], pairwise)[0]
+
+
 def check_reachable(sizes, constraints):
     """Raise InfeasibleError unless some configuration, whatever its score, keeps all constraints.
 
@@ -156,5 +166,6 @@ def unreachable(constraint, least):
     name, unit = constraint.name, constraint.unit
     by = "fastest configuration" if name == "latency" else f"least {name} of any configuration"
     return InfeasibleError(
-        f"target {constraint.limit:.4g} {unit} is below the {by}, {least:.4g} {unit}", least
+        f"target {as_typed(constraint.limit)} {unit} is below the {by}, {rounded_up(least)} {unit}",
+        least,
     )

@@ -136,19 +136,20 @@ class SupernetSearch:
         """
         return ows.search_all(self.unary(), constraints or self.constraints, **self._method)
 
-    def candidates(self, rng, count):
+    def candidates(self, rng, count, progress=iter):
         """Return different SearchResults: the best one, then others that may be better.
 
         The others are best by means redrawn from the normal distributions that their standard
         errors tell, so that they are plausible, keep the constraints, and use what these allow.
         Fewer than count if 10 draws each find no more: the scores then leave little doubt.
+        progress: shows the draws as they are made, as tqdm does
         Scores, values and gaps are by the scores of `best`.
         Source: Thompson, On the likelihood that one unknown probability exceeds another, 1933.
         """
         best, unary = self.best(), self.unary()
         means, errors = self._rows(self._losses.unary()), self._rows(self._losses.errors())
         found = {best.states: best}
-        for _ in range(DRAWS * count):
+        for _ in progress(range(DRAWS * count)):
             if len(found) >= count:
                 break
             redrawn = [rng.normal(m, e) for m, e in zip(means, errors, strict=True)]
@@ -165,11 +166,14 @@ class SupernetSearch:
     def load_arrays(self, arrays):
         """Take over the statistics of a checkpoint, of any window.
 
-        Raises UserError if they belong to another search space.
+        Raises UserError if they do not belong together, or to another search space.
         """
         try:
-            self._losses = WidthLosses.from_arrays(
+            losses = WidthLosses.from_arrays(
                 self.space.sizes, self._window, arrays, int(arrays["window"])
             )
+        except UserError:
+            raise
         except (KeyError, ValueError) as error:
-            raise UserError(f"the checkpoint's width statistics do not fit: {error}") from None
+            raise UserError(f"the width statistics do not fit: {error}") from None
+        self._losses = losses

@@ -3,6 +3,8 @@
 import numba
 import numpy as np
 
+from utils.errors import UserError
+
 
 class WidthLosses:
     """Keeps, for every width of every layer, the last values of the images that had that width.
@@ -14,7 +16,10 @@ class WidthLosses:
     """
 
     def __init__(self, sizes, window):
-        """sizes: number of widths of each layer; window: values kept per width, at least 1."""
+        """sizes: number of widths of each layer; window: values kept per width, at least 1.
+
+        Raises UserError if there is no memory for so many.
+        """
         if window < 1:
             raise ValueError(f"window {window} must be at least 1")
         self.sizes = np.asarray(sizes, dtype=np.int64)
@@ -22,7 +27,13 @@ class WidthLosses:
         self.window = window
         self.counts = np.zeros(shape, dtype=np.int64)  # all values ever recorded
         self._sums = np.zeros(shape)
-        self._rings = np.zeros((*shape, window), dtype=np.float32)
+        try:
+            self._rings = np.zeros((*shape, window), dtype=np.float32)
+        except (MemoryError, ValueError, OverflowError):  # the last two: of more than any machine's
+            needed = 4 * shape[0] * shape[1] * window / 1e9
+            raise UserError(
+                f"a window of {window} images needs {needed:.3g} GB: choose a smaller --window"
+            ) from None
 
     def record(self, states, losses, full_losses):
         """Record one batch.
@@ -68,26 +79,44 @@ class WidthLosses:
         return all(row[:size].all() for row, size in zip(self.counts, self.sizes, strict=True))
 
     def to_arrays(self):
-        """Return the windows as arrays for a checkpoint: values oldest first, and their counts."""
+        """Return the windows as arrays for a checkpoint: values oldest first, counts and sums."""
         values = []
         for ring, count in zip(self._rings.reshape(-1, self.window), self.counts.flat, strict=True):
             kept = ring[: min(count, self.window)]
             values.append(np.roll(kept, -(count % self.window)) if count > self.window else kept)
-        return {"values": np.concatenate(values), "counts": self.counts.copy()}
+        return {
+            "values": np.concatenate(values),
+            "counts": self.counts.copy(),
+            "sums": self._sums.copy(),
+        }
 
     @classmethod
     def from_arrays(cls, sizes, window, arrays, saved_window):
-        """Return the windows of a checkpoint; a smaller window keeps the newest values."""
+        """Return the windows of a checkpoint; a smaller window keeps the newest values.
+
+        With the window that was saved, all that follows is as if there had been no checkpoint:
+        counts go on, and so do the sums with their rounding. Sums that are not there, or not those
+        of the values, are made anew.
+        Raises ValueError if the arrays do not belong together or to these sizes.
+        """
         losses = cls(sizes, window)
-        kept = np.minimum(arrays["counts"], saved_window)
+        counts = arrays["counts"]
+        kept = np.minimum(counts, saved_window)
         if kept.shape != losses.counts.shape or kept.sum() != len(arrays["values"]):
             raise ValueError("the windows belong to another search space")
+        if counts[np.arange(counts.shape[1]) >= losses.sizes[:, None]].any():
+            raise ValueError("images are counted at widths that a layer has not")
         parts = np.split(arrays["values"], np.cumsum(kept.ravel())[:-1])
         for index, part in zip(np.ndindex(kept.shape), parts, strict=True):
-            newest = part[-window:]
-            losses._rings[index][: len(newest)] = newest
+            newest, count = part[-window:], counts[index]
+            # A greater window is not full, whatever was counted.
+            count = count if len(newest) == min(count, window) else len(newest)
+            losses._rings[index][: len(newest)] = np.roll(newest, count % window)
             losses._sums[index] = newest.sum(dtype=np.float64)
-            losses.counts[index] = len(newest)
+            losses.counts[index] = count
+        sums = arrays.get("sums")
+        if window == saved_window and sums is not None and np.allclose(sums, losses._sums):
+            losses._sums[:] = sums
         return losses
 
 

@@ -1,6 +1,7 @@
 """The width search as a user runs it, on the digits at a size that takes seconds."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from tests.utils.event_files import scalars
 from utils import checkpoints, write_records
+from utils.rounding import rounded_up
 
 ROOT = Path(__file__).parent.parent
 FRAMEWORKS = ("mxnet", "pytorch")
@@ -125,6 +127,52 @@ def test_a_new_target_is_answered_without_training_and_without_data(model, ows):
     assert count_macs(narrow["configuration"], 16, 10) < count_macs(wide["configuration"], 16, 10)
 
 
+def test_a_used_folder_is_not_trained_in_anew(model, ows, capsys):
+    """Oracle: the files from before."""
+    before = {path: path.read_bytes() for path in ows.iterdir() if path.is_file()}
+    message = fails_with(capsys, arguments(model, ows, "--seed", "7"))
+    assert "checkpoint-0003.npz" in message
+    assert "--resume-last or choose another --expname" in message
+    assert {path: path.read_bytes() for path in ows.iterdir() if path.is_file()} == before
+
+
+def test_an_earlier_checkpoint_is_continued_without_the_later_training(model, ows, tmp_path):
+    """Oracle: the later checkpoint, whole; its network was not continued."""
+    folder = Path(shutil.copytree(ows, tmp_path / "exp"))
+    last = (folder / "checkpoint-0003.npz").read_bytes()
+    options = ["--resume", str(folder / "checkpoint-0002.npz"), "--lr", "0.001"]
+    train_nas.main(arguments(model, folder, *options, epochs=3))
+    assert (folder / "abandoned-1" / "checkpoint-0003.npz").read_bytes() == last
+    assert (folder / "checkpoint-0003.npz").read_bytes() != last
+    assert [line["epoch"] for line in results(folder)] == [1, 2, 3]
+
+
+def test_a_target_that_excludes_nothing_is_named(model, ows, tmp_path, capsys):
+    """Oracle: the slowest network."""
+    folder = Path(shutil.copytree(ows, tmp_path / "exp"))
+    slowest = LatencyTable.load(model).predict(SPACE.largest)
+    for times, doubt in ((1.5, False), (1000, True)):
+        options = arguments(model, folder, "--resume-last", target_ms=times * slowest, epochs=3)
+        train_nas.main(options)
+        warning = capsys.readouterr().err
+        assert f"latency of any configuration is {rounded_up(slowest)} ms" in warning
+        assert ("is its unit right?" in warning) == doubt
+
+
+def test_printed_latencies_suffice_as_targets(model, ows, tmp_path, capsys):
+    """Oracle: the search for what was printed: the fastest network, and the answer itself."""
+    message = fails_with(capsys, arguments(model, ows, "--resume-last", target_ms=1e-6))
+    fastest = message.split()[-2]
+    folder = Path(shutil.copytree(ows, tmp_path / "exp"))
+    options = ["--resume-last", "--search", "exact"]
+    train_nas.main(arguments(model, folder, *options, target_ms=float(fastest), epochs=3))
+    train_nas.main(arguments(model, folder, *options, epochs=3))
+    printed = capsys.readouterr().out.split("predicted ")[-1].split()[0]
+    train_nas.main(arguments(model, folder, *options, target_ms=float(printed), epochs=3))
+    *_, before, now = results(folder)
+    assert now["configuration"] == before["configuration"]
+
+
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_the_same_seed_gives_the_same_losses_and_another_seed_does_not(model, tmp_path, framework):
     for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
@@ -144,6 +192,7 @@ def test_a_killed_training_resumes_to_the_results_of_an_uninterrupted_one(
     model, tmp_path, framework, within
 ):
     options = ["--AOWS", "--AOWS-warmup", "1", "--print-freq", "1", "--framework", framework]
+    options += ["--window", "300"]  # less than an epoch has
     train_nas.main(arguments(model, tmp_path / "whole", *options, epochs=3))
     if within:
         options += ["--checkpoint-steps", "2"]  # of 5 steps an epoch
@@ -228,7 +277,7 @@ def test_an_unreachable_target_names_the_fastest_latency_before_any_framework_is
     assert done.returncode == 2
     assert done.stdout.split() == ["False", "False"]
     assert done.stderr.count("\n") == 1
-    assert f"below the fastest configuration, {fastest:.4g} ms" in done.stderr
+    assert f"below the fastest configuration, {rounded_up(fastest)} ms" in done.stderr
     assert not (tmp_path / "none").exists()
 
 
@@ -329,7 +378,7 @@ def test_broken_images_are_skipped_and_empty_folders_are_named(model, tmp_path, 
     assert f"broken images skipped: 1 of {good + 1}" in warnings
     for path in (root / "train" / "class4").iterdir():
         path.unlink()
-    message = fails_with(capsys, on_folder(model, root, tmp_path / "exp", workers))
+    message = fails_with(capsys, on_folder(model, root, tmp_path / "again", workers))
     assert "class4 has no images" in message
 
 

@@ -111,7 +111,14 @@ def test_confidence_searches_on_the_upper_bound(model, folder, tmp_path, capsys)
     target_ms = ask(sure, folder)["latency_ms"]
     plain = ask(sure, folder, target_ms=target_ms)
     assert plain["latency_ms"] == target_ms  # no room for a margin
-    line = ask(sure, folder, "--confidence", "0.9", target_ms=target_ms)
+    capsys.readouterr()
+    line = ask(sure, folder, "--confidence", "0.9", "--pareto", target_ms=target_ms)
+    assert "upper bound, ms of" in capsys.readouterr().out
+    front = lines_of(folder / "pareto.jsonl")
+    assert front[0]["upper_bound_ms"] == pytest.approx(
+        table.predict(front[0]["configuration"]) * (1 + margin)
+    )
+    assert front[0]["epoch"] == 1
     assert line["confidence"] == 0.9
     assert line["latency_ms"] * (1 + margin) <= target_ms
     assert line["constraints"][0]["value"] == pytest.approx(line["latency_ms"] * (1 + margin))

@@ -3,6 +3,7 @@
 import json
 
 from utils.benchmarked_networks import facts
+from utils.rounding import rounded_up
 
 STATISTICS = ("median", "mean", "min", "iqr")
 
@@ -58,18 +59,20 @@ def _one(values):
     lines = [f"file           {values['file']}"] if "file" in values else []
     if values["configuration"]:
         lines.append(f"configuration  {_widths(values)}")
-    lines += [f"latency        {values['latency_ms']:.4g} ms"]
+    lines += [f"latency        {rounded_up(values['latency_ms'])} ms"]
     lines.append(" " * 15 + "".join(f"{name:>10}" for name in STATISTICS))
     for name, key in (("per image, ms", "image_ms"), ("per batch, ms", "batch_ms")):
         row = "".join(f"{values[key][statistic]:10.4g}" for statistic in STATISTICS)
         lines.append(f"{name:15}{row}")
     lines.append(
-        f"MACs {values['macs'] / 1e6:.4g} M, parameters {values['parameters'] / 1e6:.4g} M, "
+        f"MACs {rounded_up(values['macs'] / 1e6)} M, "
+        f"parameters {rounded_up(values['parameters'] / 1e6)} M, "
         f"{values['gmacs_per_s']:.4g} GMAC/s"
     )
     if "predicted_ms" in values:
         lines.append(
-            f"predicted {values['predicted_ms']:.4g} ms, error {values['prediction_error']:+.1%}"
+            f"predicted {rounded_up(values['predicted_ms'])} ms, "
+            f"error {values['prediction_error']:+.1%}"
         )
     return "\n".join(lines)
 
@@ -82,12 +85,12 @@ def _table(results):
     heading += f"{'predicted':>11}{'error':>8}" if with_prediction else ""
     lines = [f"{heading}  configuration"]
     for values in results:
-        row = f"{values['latency_ms']:9.4g}"
+        row = f"{rounded_up(values['latency_ms']):>9}"
         row += "".join(f"{values['image_ms'][name]:9.4g}" for name in STATISTICS)
-        row += f"{values['macs'] / 1e6:9.4g}{values['parameters'] / 1e6:9.4g}"
+        row += "".join(f"{rounded_up(values[name] / 1e6):>9}" for name in ("macs", "parameters"))
         row += f"{values['gmacs_per_s']:9.4g}"
         if with_prediction:
-            row += f"{values['predicted_ms']:11.4g}{values['prediction_error']:+8.1%}"
+            row += f"{rounded_up(values['predicted_ms']):>11}{values['prediction_error']:+8.1%}"
         lines.append(f"{row}  {values['file'] if 'file' in values else _widths(values)}")
     return "\n".join(lines)
 

@@ -3,9 +3,12 @@
 import io
 import json
 import re
+import sys
 import zipfile
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import numpy as np
 
 from utils.errors import UserError
@@ -13,6 +16,11 @@ from utils.records import atomic_write
 
 VALUES = "values"
 ARRAYS = "arrays/"
+
+# Types of fields for `typed`.
+Natural = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Finite = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]  # nor NaN
 
 
 def checkpoint_path(folder, epoch, step=0):
@@ -23,23 +31,35 @@ def checkpoint_path(folder, epoch, step=0):
 
 def latest(folder):
     """Return the path of a folder's checkpoint of the longest training, None if it has none."""
-    paths = _by_progress(folder)
+    paths = list(_by_progress(folder).values())
     return paths[-1] if paths else None
+
+
+def later(folder, epoch, step):
+    """Return the paths of a folder's checkpoints of longer trainings, in order."""
+    return [path for progress, path in _by_progress(folder).items() if progress > (epoch, step)]
+
+
+def before(path):
+    """Return the path of the checkpoint before one of the same folder, None if it is the first."""
+    paths = list(_by_progress(path.parent).values())
+    return paths[paths.index(path) - 1] if path in paths[1:] else None
 
 
 def keep_newest(folder, count):
     """Remove all of a folder's checkpoints but those of the longest training."""
-    for path in _by_progress(folder)[:-count]:
+    for path in list(_by_progress(folder).values())[:-count]:
         path.unlink()
 
 
 def _by_progress(folder):
+    """Return {(epoch, step): path} of a folder's checkpoints, in order."""
     found = {}
     for path in Path(folder).glob("checkpoint-*.npz"):
         numbers = re.fullmatch(r"checkpoint-(\d+)(?:-(\d+))?\.npz", path.name)
         if numbers:
             found[int(numbers[1]), int(numbers[2] or 0)] = path
-    return [found[progress] for progress in sorted(found)]
+    return dict(sorted(found.items()))
 
 
 def save(path, arrays, values):
@@ -63,6 +83,8 @@ def save(path, arrays, values):
 def load(path):
     """Return (arrays, values) of a checkpoint: {name: array} and the JSON values.
 
+    Arrays have this machine's byte order. Whether they and the values are those that the reader
+    expects is for `typed`, `floats` and `integers` to check.
     Raises UserError that names a file which is missing, truncated or no checkpoint; OSError if it
     cannot be read. Nothing in the file is executed: arrays that would need pickle are refused.
     """
@@ -82,8 +104,63 @@ def load(path):
 
 def _read_array(archive, member):
     with archive.open(member) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
+        array = np.lib.format.read_array(file, allow_pickle=False)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _array_name(member):
     return member.removeprefix(ARRAYS).removesuffix(".npy")
+
+
+def typed(values, kind, path, what):
+    """Return JSON values as a msgspec Struct; UserError that names the path and the field.
+
+    kind: the Struct's class; what: which file was expected, "a checkpoint of train_nas.py"
+    """
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{path} is not {what}: {error}") from None
+
+
+def floats(array, name, path, dtype=None, shape=None):
+    """Return an array of floating-point numbers; UserError that names the path and the array.
+
+    dtype: of the result, None for the array's own; shape: the expected one, None for any
+    Raises UserError unless the numbers are finite in that dtype and have that shape.
+    """
+    _check(array, "f", name, path, shape)
+    if array.dtype.itemsize > 8:  # long double, which no framework has
+        raise UserError(f"{path}: {name} holds {array.dtype}")
+    with np.errstate(over="ignore"):  # which is infinite, and refused as such
+        array = array.astype(dtype or array.dtype, copy=False)
+    if not np.isfinite(array).all():
+        raise UserError(f"{path}: {name} holds numbers that are not finite")
+    return array
+
+
+def parameter(array, name, path, dtype):
+    """Return a parameter or running statistic of a network: floats, variances at least 0."""
+    array = floats(array, name, path, dtype)
+    if name.endswith("running_var") and (array < 0).any():
+        raise UserError(f"{path}: {name} holds a variance below 0")
+    return array
+
+
+def integers(array, name, path, shape=(), least=0):
+    """Return an array of whole numbers as int64; UserError that names the path and the array.
+
+    Raises UserError unless all are at least `least` and the shape is as expected.
+    """
+    _check(array, "iu", name, path, shape)
+    if (array < least).any() or (array > np.iinfo(np.int64).max).any():
+        raise UserError(f"{path}: {name} holds a number out of range, expected at least {least}")
+    return array.astype(np.int64, copy=False)
+
+
+def _check(array, kinds, name, path, shape):
+    if array.dtype.kind not in kinds:
+        expected = "floating-point" if kinds == "f" else "whole"
+        raise UserError(f"{path}: {name} holds {array.dtype}, expected {expected} numbers")
+    if shape is not None and array.shape != shape:
+        raise UserError(f"{path}: {name} has shape {array.shape}, expected {shape}")

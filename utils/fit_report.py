@@ -4,6 +4,7 @@ import numpy as np
 
 from nas.conformal import Interval
 from nas.prediction_errors import percent, prediction_errors, rounded, worst_networks
+from utils.rounding import rounded_up
 
 
 def fit_as_text(table, path):
@@ -58,7 +59,8 @@ def validation_as_text(configurations, predicted_ms, measured_ms, interval):
         widths = ", ".join(map(str, configurations[index]))
         error = predicted_ms[index] / measured_ms[index] - 1
         lines.append(
-            f"  {predicted_ms[index]:.4g} predicted, {measured_ms[index]:.4g} measured "
+            f"  {rounded_up(predicted_ms[index])} predicted, "
+            f"{rounded_up(measured_ms[index])} measured "
             f"({100 * error:+.1f} %): ({widths})"
         )
     return "\n".join(lines)

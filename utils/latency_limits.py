@@ -1,10 +1,14 @@
 """Latency targets with the tables that predict whether they are met: limits of a width search."""
 
+import sys
 from dataclasses import dataclass
 
 from nas.conformal import Residuals
-from nas.constrained_search import Constraint
+from nas.constrained_search import Constraint, greatest_sum
 from nas.latency_table import LatencyTable
+from utils.rounding import as_typed, rounded_up
+
+WRONG_UNIT = 100  # times the greatest value: such a target is hardly meant
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,27 @@ class LatencyLimit:
         """
         scale = factor * (1 + self.margin)
         pairwise = [scale * block for block in self.table.pairwise(space)]
-        return Constraint(pairwise, self.target_ms, self.name)
+        return Constraint(pairwise, self.target_ms, self.name, is_bound=bool(self.confidence))
+
+
+def latency_field(constraint):
+    """Return what a file calls the values of a Constraint on a latency."""
+    return "upper_bound_ms" if constraint.is_bound else "latency_ms"
+
+
+def warn_of_loose(constraints, space):
+    """Print a warning for each Constraint that all configurations of a space satisfy."""
+    for each in constraints:
+        greatest = greatest_sum(space.sizes, each.pairwise)
+        if each.limit < greatest:
+            continue
+        unit = "ms per image" if each.unit == "ms" else each.unit
+        doubt = ": is its unit right?" if each.limit > WRONG_UNIT * greatest else ""
+        print(
+            f"warning: target {as_typed(each.limit)} {each.unit} excludes nothing: the greatest "
+            f"{each.name} of any configuration is {rounded_up(greatest)} {unit}{doubt}",
+            file=sys.stderr,
+        )
 
 
 def open_limits(paths, targets_ms, confidence):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from utils import checkpoints
 from utils.errors import UserError
 from utils.mxnet_runtime import mx
 
@@ -31,7 +32,9 @@ def load_network(net, arrays, path):
     _check_names(saved, parameters, path)
     for name, parameter in parameters.items():
         _check_shape(saved[name], parameter, name, path)
-        parameter.set_data(mx.nd.array(saved[name], dtype=saved[name].dtype))
+        saved[name] = checkpoints.parameter(saved[name], name, path, parameter.dtype)
+    for name, parameter in parameters.items():
+        parameter.set_data(mx.nd.array(saved[name], dtype=parameter.dtype))
 
 
 def optimiser_arrays(trainer, net):
@@ -56,17 +59,14 @@ def load_optimiser(trainer, net, arrays, path):
     """Set a trainer's momenta and number of updates; UserError, naming path, if they do not fit."""
     if UPDATES not in arrays:
         raise UserError(f"{path} holds no optimiser state")
+    updates = int(checkpoints.integers(arrays[UPDATES], UPDATES, path))
+    momenta, weights32 = (
+        _states(arrays, prefix, trainer, net, path) for prefix in (MOMENTUM, WEIGHT32)
+    )
     start_kvstore(trainer)
-    momenta, weights32 = _with_prefix(arrays, MOMENTUM), _with_prefix(arrays, WEIGHT32)
-    parameters = _parameters(net)
-    for name in momenta.keys() | weights32.keys():
-        if name not in parameters:
-            raise UserError(f"{path} has a state of {name}, which the network has not")
+    names = {parameter: name for name, parameter in _parameters(net).items()}
     for index, parameter in enumerate(trainer._params):
-        name = next(n for n, p in parameters.items() if p is parameter)
-        for saved in (momenta, weights32):
-            if name in saved:
-                _check_shape(saved[name], parameter, name, path)
+        name = names[parameter]
         for updater, context in zip(_updaters(trainer), parameter.list_ctx(), strict=True):
             momentum, weight32 = (
                 mx.nd.array(saved[name], ctx=context, dtype=saved[name].dtype)
@@ -79,7 +79,27 @@ def load_optimiser(trainer, net, arrays, path):
                 continue
             updater.states[index] = momentum if weight32 is None else (momentum, weight32)
             updater.states_synced[index] = True
-    set_updates(trainer, int(arrays[UPDATES]))
+    set_updates(trainer, updates)
+
+
+def _states(arrays, prefix, trainer, net, path):
+    """Return {parameter's name: array} of one kind of state, of all parameters or of none.
+
+    Only float16 parameters have weights in float32.
+    """
+    trained = {n: p for n, p in _parameters(net).items() if p.grad_req != "null"}
+    if prefix == WEIGHT32:
+        trained = {n: p for n, p in trained.items() if np.dtype(p.dtype) == np.float16}
+    saved = _with_prefix(arrays, prefix)
+    for name in saved.keys() - trained.keys():
+        raise UserError(f"{path} has a state of {name}, which the network has not")
+    if saved:
+        _check_names(saved, trained, path)
+    for name, array in saved.items():
+        _check_shape(array, trained[name], name, path)
+        dtype = np.float32 if WEIGHT32 + name in arrays else trained[name].dtype
+        saved[name] = checkpoints.floats(array, prefix + name, path, dtype)
+    return saved
 
 
 def start_kvstore(trainer):

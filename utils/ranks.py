@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import tempfile
 
 
 def rank():
@@ -27,16 +26,3 @@ def silent_unless_first():
         contextlib.redirect_stderr(nowhere),
     ):
         yield
-
-
-@contextlib.contextmanager
-def folder_to_write(folder):
-    """Yield the folder for the first process, for each other one a folder that is thrown away.
-
-    So all of them run the same script, and one writes the files.
-    """
-    if rank() == 0:
-        yield folder
-        return
-    with tempfile.TemporaryDirectory() as own:
-        yield own

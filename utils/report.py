@@ -15,6 +15,7 @@ from utils.plotting import plot_cross_validation, plot_latency_table
 from utils.plotting.widths_and_coverage import plot_coverage, plot_width_costs
 from utils.records import atomic_write
 from utils.report_html import cards, details, note, page, paragraph, picture, table_of
+from utils.rounding import rounded_up
 
 ROWS = 25  # of the table of notable steps
 KINDS = {
@@ -59,7 +60,7 @@ def summary(table, fitted, costs):
     space = costs.space
     fastest, slowest = (table.predict(c) for c in (space.smallest, space.largest))
     facts = [
-        (f"{fastest:.4g} to {slowest:.4g} ms", "narrowest to widest network"),
+        (f"{rounded_up(fastest)} to {rounded_up(slowest)} ms", "narrowest to widest network"),
         (f"{costs.mean_ms:.4g} ms", "mean network"),
     ]
     if best := fitted.get("cross_validation"):

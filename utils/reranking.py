@@ -10,6 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 from utils.data import RandomPart
+from utils.latency_limits import latency_field
+from utils.ranks import rank
 from utils.records import write_lines
 from utils.sub_networks import evaluate
 
@@ -17,25 +19,32 @@ STREAM = 4  # sets the random numbers apart from those of training
 IMAGES = 20_000  # of the training images, at most
 
 
-def rerank(options, net, search, data):
+def rerank(options, net, search, data, epochs):
     """Return the SearchResult of highest accuracy among --rerank candidates of a SupernetSearch.
 
     net: its trained supernet; data: (training, validation) images
+    epochs: that the network was trained for
     Writes rerank.jsonl, a line per candidate, by falling accuracy, and prints what changed.
     """
     train, _ = data
     rng = np.random.default_rng((options.seed, STREAM))
-    candidates = search.candidates(rng, options.rerank)
+    candidates = search.candidates(
+        rng, options.rerank, lambda draws: tqdm(draws, "candidates", leave=False, delay=1)
+    )
     configurations = [search.space.configuration(result.states) for result in candidates]
     images = RandomPart(train, min(len(train), IMAGES), rng)
     accuracies = evaluate(net, configurations, train, images)
     # The best by score comes first, and a stable order keeps it before its equals.
     order = sorted(range(len(candidates)), key=lambda index: -accuracies[index])
+    latency = latency_field(search.constraints[0])
+    if rank():
+        return candidates[order[0]]
     lines = [
         {
+            "epoch": epochs,
             "configuration": configurations[index],
             "score": float(candidates[index].score),
-            "latency_ms": candidates[index].latency_ms,
+            latency: candidates[index].latency_ms,
             "accuracy": accuracies[index],
         }
         for index in order

@@ -7,16 +7,18 @@ from tqdm import tqdm
 
 from nas.prediction_errors import spearman
 from utils.plotting.search import plot_score_check
+from utils.ranks import rank
 from utils.records import write_lines
 from utils.sub_networks import evaluate
 
 STREAM = 2  # sets these draws apart from those of training
 
 
-def check_score(options, net, search, data):
+def check_score(options, net, search, data, epochs):
     """Evaluate random sub-networks of a trained network and compare them with their scores.
 
     net: a supernet; search: its SupernetSearch; data: (training, validation) images
+    epochs: that the network was trained for
     Each sub-network is cut out of the weights and its BatchNorm statistics are re-estimated on
     training images. Writes score_check.jsonl and score_check.png and prints the rank correlation.
     """
@@ -27,12 +29,15 @@ def check_score(options, net, search, data):
     scores = [sum(u[s] for u, s in zip(unary, row, strict=True)) for row in states]
     configurations = [space.configuration(row) for row in states]
     accuracies = evaluate(net, configurations, *data)
+    if rank():
+        return
     rows = zip(configurations, map(float, scores), accuracies, strict=True)
     fields = ("configuration", "score", "accuracy")
     folder = Path(options.expname)
-    write_lines(folder / "score_check.jsonl", [dict(zip(fields, r, strict=True)) for r in rows])
+    lines = [{"epoch": epochs} | dict(zip(fields, row, strict=True)) for row in rows]
+    write_lines(folder / "score_check.jsonl", lines)
     correlation = spearman(scores, accuracies)
-    plot_score_check(scores, accuracies, correlation, folder / "score_check.png")
+    plot_score_check(scores, accuracies, correlation, epochs, folder / "score_check.png")
     tqdm.write(
         f"{folder / 'score_check.jsonl'}: over {len(states)} random sub-networks the rank "
         f"correlation of score and accuracy is {correlation:.3f}"

@@ -8,10 +8,12 @@ from tqdm import tqdm
 from models.mobilenet_v1 import count_macs, count_parameters
 from nas import baselines
 from nas.pareto import front
+from utils.latency_limits import latency_field
 from utils.records import read_lines, write_lines
+from utils.rounding import as_typed, rounded_up, within
+from utils.search_folder import DECISIONS, RESULTS
 
 RANDOM_ANSWERS = 100
-RESULTS, DECISIONS = "results.jsonl", "aows.jsonl"
 
 
 def answer_line(search, limits, result, epoch):
@@ -61,13 +63,14 @@ def curves_of(line):
 def answer_as_text(line):
     """Return what is printed of a line of results.jsonl."""
     lines = [f"best configuration: {line['configuration']}"]
-    predicted = f"predicted {line['latency_ms']:.4g} ms per image"
+    target_ms = line["target_ms"]
+    predicted = f"predicted {within(line['latency_ms'], target_ms)} ms per image"
     if "measured_ms" in line:
-        predicted += f", measured {line['measured_ms']:.4g} ms"
-    lines.append(f"{predicted}, target {line['target_ms']:.4g} ms")
+        predicted += f", measured {within(line['measured_ms'], target_ms)} ms"
+    lines.append(f"{predicted}, target {as_typed(target_ms)} ms")
     if len(line["constraints"]) > 1 or line["confidence"]:
         lines += [
-            f"{c['name']}: {c['value']:.4g} of {c['limit']:.4g} {c['unit']}"
+            f"{c['name']}: {within(c['value'], c['limit'])} of {as_typed(c['limit'])} {c['unit']}"
             for c in line["constraints"]
         ]
     if line["gap"]:
@@ -119,9 +122,8 @@ def _line(search, method, answer):
 
 
 def _as_table(search, answers):
-    space = search.space
     heading = f"{'search':16}{'score':>10}" + "".join(
-        f"{c.unit + ' of ' + format(c.limit, '.4g'):>22}" for c in search.constraints
+        f"{_column(c):>26}" for c in search.constraints
     )
     lines = [heading + f"{'MMACs':>9}{'Mparams':>9}"]
     for name, answer in answers.items():
@@ -129,27 +131,35 @@ def _as_table(search, answers):
             lines.append(f"{name:16}finds none that keeps the limits")
             continue
         if isinstance(answer, list):
-            lines.append(_row(space, "best random", answer[-1]))
-            lines.append(_row(space, f"of {len(answer)}, median", answer[len(answer) // 2]))
+            lines.append(_row(search, "best random", answer[-1]))
+            lines.append(_row(search, f"of {len(answer)}, median", answer[len(answer) // 2]))
         else:
-            lines.append(_row(space, name, answer))
+            lines.append(_row(search, name, answer))
     return "\n".join(lines)
 
 
-def _row(space, name, answer):
+def _column(constraint):
+    of = f"{constraint.unit} of {as_typed(constraint.limit)}"
+    return f"upper bound, {of}" if constraint.is_bound else of
+
+
+def _row(search, name, answer):
+    space = search.space
     configuration = space.configuration(answer.states)
     macs = count_macs(configuration, space.input_size, space.classes, space.strides)
     counts = macs, count_parameters(configuration, space.classes)
-    values = "".join(f"{value:22.4g}" for value in answer.values)
-    costs = "".join(f"{count / 1e6:9.4g}" for count in counts)
+    limits = [constraint.limit for constraint in search.constraints]
+    pairs = zip(answer.values, limits, strict=True)
+    values = "".join(f"{within(value, limit):>26}" for value, limit in pairs)
+    costs = "".join(f"{rounded_up(count / 1e6):>9}" for count in counts)
     return f"{name:16}{answer.score:10.4f}{values}{costs}"
 
 
-def write_front(options, search, answers):
+def write_front(options, search, answers, epochs):
     """Write pareto.jsonl and pareto.png: score against the first constraint's latency.
 
-    answers: as of `answers_of`, marked in the picture. Returns a sentence about the front. Further
-    constraints are kept all along the front.
+    answers: as of `answers_of`, marked in the picture; epochs: trained so far. Returns a
+    sentence about the front. Further constraints are kept all along the front.
     """
     from utils.plotting.search import plot_front
 
@@ -162,20 +172,22 @@ def write_front(options, search, answers):
     rows = zip(points.states, points.scores, points.latencies_ms, points.gaps, strict=True)
     lines = [
         {
+            "epoch": epochs,
             "configuration": search.space.configuration(states),
             "score": float(score),
-            "latency_ms": float(latency_ms),
+            latency_field(first): float(latency_ms),
             "gap": float(gap),
         }
         for states, score, latency_ms, gap in rows
     ]
     folder = Path(options.expname)
     write_lines(folder / "pareto.jsonl", lines)
-    plot_front(points, answers, first, folder / "pareto.png")
+    plot_front(points, answers, first, epochs, folder / "pareto.png")
     kind = "all of them" if points.complete else f"a sample, greatest gap {points.gaps.max():.2g}"
     return (
         f"{folder / 'pareto.jsonl'}: {len(lines)} Pareto-optimal configurations ({kind}), "
-        f"{points.latencies_ms[0]:.4g} to {points.latencies_ms[-1]:.4g} ms"
+        f"{rounded_up(points.latencies_ms[0])} to {rounded_up(points.latencies_ms[-1])} ms"
+        + (", upper bounds" if first.is_bound else "")
     )
 
 

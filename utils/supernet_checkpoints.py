@@ -1,15 +1,20 @@
 """Checkpoints of train_nas.py: how far training is, the network, and the search's statistics."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
+import msgspec
+import numpy as np
 from tqdm import tqdm
 
-from nas.search_space import SearchSpace
+from models.sandwich import SandwichLosses
 from utils import checkpoints
+from utils.checkpoints import Finite, Natural, Positive
 from utils.errors import UserError
-from utils.records import Appender, read_lines, write_lines
+from utils.ranks import rank
+from utils.rounding import as_typed
 
 WINDOWS = "windows/"
+LOSSES = sorted(each.name for each in fields(SandwichLosses))
 
 
 @dataclass(frozen=True)
@@ -21,22 +26,41 @@ class Position:
     loss_sums: dict = field(default_factory=dict)  # name of a pass -> sum of its steps' mean losses
 
 
+class Values(msgspec.Struct, frozen=True):
+    """The JSON values of a checkpoint."""
+
+    epoch: Natural
+    step: Natural
+    loss_sums: dict[str, Finite]
+    search_space: dict
+    batch_size: Positive
+    seed: Natural
+    AOWS: bool
+    limits: list[tuple[Finite, str]]
+    framework: str = "mxnet"
+
+
 def save(options, net, search, position):
-    """Write the checkpoint of a position; of the older ones --keep less one are left."""
+    """Write the checkpoint of a position; of the older ones --keep less one are left.
+
+    Of processes that train together the first one does.
+    """
+    if rank():
+        return
+    values = Values(
+        epoch=position.epoch,
+        step=position.step,
+        loss_sums=position.loss_sums,
+        search_space=search.space.as_dict(),
+        batch_size=options.batch_size,
+        seed=options.seed,
+        AOWS=options.AOWS,
+        limits=_limits(search),
+        framework=options.framework,
+    )
     windows = {WINDOWS + name: array for name, array in search.to_arrays().items()}
-    values = {
-        "epoch": position.epoch,
-        "step": position.step,
-        "loss_sums": position.loss_sums,
-        "framework": options.framework,
-        "search_space": search.space.as_dict(),
-        "batch_size": options.batch_size,
-        "seed": options.seed,
-        "AOWS": options.AOWS,
-        "limits": _limits(search),
-    }
     path = checkpoints.checkpoint_path(options.expname, position.epoch, position.step)
-    checkpoints.save(path, net.to_arrays() | windows, values)
+    checkpoints.save(path, net.to_arrays() | windows, msgspec.to_builtins(values))
     checkpoints.keep_newest(options.expname, options.keep)
 
 
@@ -45,45 +69,78 @@ def load(options, search):
 
     Returns (Position, a function that loads the rest into a network).
     """
-    path = options.resume or (options.resume_last and checkpoints.latest(options.expname))
+    path = options.resume
+    if options.resume_last and not path:
+        path = checkpoints.latest(options.expname)
+        if not path:
+            tqdm.write(f"there is no checkpoint in {options.expname}: training starts at epoch 1")
     if not path:
         return Position(), lambda net: None
-    arrays, values = checkpoints.load(path)
-    if SearchSpace.from_dict(values["search_space"]) != search.space:
-        raise UserError(f"{path} was trained for another search space: {values['search_space']}")
-    if values["AOWS"] and values["limits"] != _limits(search):
+    try:
+        arrays, values = _read(path, search)
+    except UserError as error:
+        previous = options.resume_last and not options.resume and checkpoints.before(path)
+        raise UserError(f"{error}; try --resume {previous}" if previous else str(error)) from None
+    if values.AOWS and values.limits != _limits(search):
+        limits = ", ".join(f"{as_typed(limit)} {unit}" for limit, unit in values.limits)
         tqdm.write(
-            f"warning: AOWS trained {path} for {values['limits']}, and these limits decided which "
-            "widths were trained; train anew for others"
+            f"warning: AOWS trained {path} for {limits}, and these limits decided which widths "
+            "were trained; train anew for others"
         )
-    position = Position(values["epoch"], values["step"], values["loss_sums"])
+    position = Position(values.epoch, values.step, values.loss_sums)
     for name in ("batch_size", "seed"):
-        if position.step and values[name] != getattr(options, name):
+        if position.step and getattr(values, name) != getattr(options, name):
             raise UserError(
-                f"{path} is within an epoch of {name} {values[name]}, not of "
+                f"{path} is within an epoch of {name} {getattr(values, name)}, not of "
                 f"{getattr(options, name)}: other images would follow"
             )
-    windows = {name: arrays.pop(name) for name in list(arrays) if name.startswith(WINDOWS)}
-    search.load_arrays({name.removeprefix(WINDOWS): array for name, array in windows.items()})
     within = f" and {position.step} steps" if position.step else ""
     tqdm.write(f"continuing after epoch {position.epoch}{within} from {path}")
 
     def load_network(net):
-        framework = values.get("framework", "mxnet")
-        if framework != options.framework:
-            raise UserError(f"{path} was trained with --framework {framework}")
+        if values.framework != options.framework:
+            raise UserError(f"{path} was trained with --framework {values.framework}")
         net.load_arrays(arrays, path)
 
     return position, load_network
 
 
+def _read(path, search):
+    """Return (arrays, Values) of a checkpoint and give the search its windows, all checked."""
+    arrays, values = checkpoints.load(path)
+    values = checkpoints.typed(values, Values, path, "a checkpoint of train_nas.py")
+    if values.search_space != search.space.as_dict():
+        raise UserError(f"{path} was trained for another search space: {values.search_space}")
+    if values.step and sorted(values.loss_sums) != LOSSES:
+        raise UserError(f"{path} is within an epoch, but loss_sums has not {', '.join(LOSSES)}")
+    windows = _windows(arrays, search.space, path)
+    try:
+        search.load_arrays(windows)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return {n: array for n, array in arrays.items() if not n.startswith(WINDOWS)}, values
+
+
+def _windows(arrays, space, path):
+    """Return the arrays of the windows by their names there, of the types and shapes they need."""
+    for name in ("window", "counts", "values"):
+        if WINDOWS + name not in arrays:
+            raise UserError(f"{path} lacks {WINDOWS}{name}")
+
+    def checked(check, name, **expected):
+        return check(arrays[WINDOWS + name], WINDOWS + name, path, **expected)
+
+    shape = len(space.sizes), max(space.sizes)
+    windows = {
+        "window": checked(checkpoints.integers, "window", least=1),
+        "counts": checked(checkpoints.integers, "counts", shape=shape),
+    }
+    kept = int(np.minimum(windows["counts"], windows["window"]).sum())
+    windows["values"] = checked(checkpoints.floats, "values", dtype=np.float32, shape=(kept,))
+    if WINDOWS + "sums" in arrays:
+        windows["sums"] = checked(checkpoints.floats, "sums", dtype=np.float64, shape=shape)
+    return windows
+
+
 def _limits(search):
-    return [[constraint.limit, constraint.unit] for constraint in search.constraints]
-
-
-def forget_later_lines(path, is_kept):
-    """Remove from a file of JSON lines what came after the checkpoint that training resumes."""
-    if path.is_file() and path.stat().st_size:
-        with Appender(path):  # cuts a torn last line
-            lines = [line for _, line in read_lines(path)]
-        write_lines(path, [line for line in lines if is_kept(line)])
+    return [(constraint.limit, constraint.unit) for constraint in search.constraints]

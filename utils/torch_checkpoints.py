@@ -71,8 +71,18 @@ def _set(tensors, arrays, path):
                 f"{path} does not fit the network: {name} has shape {arrays[name].shape}, "
                 f"in the network it is {tuple(tensor.shape)}"
             )
-        with torch.no_grad():
-            tensor.copy_(torch.from_numpy(np.ascontiguousarray(arrays[name])))
+    # All are checked before any is set.
+    checked = {
+        name: checkpoints.parameter(arrays[name], name, path, _dtype(tensor))
+        for name, tensor in tensors.items()
+    }
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            tensor.copy_(torch.from_numpy(np.ascontiguousarray(checked[name])))
+
+
+def _dtype(tensor):
+    return to_array(tensor.new_empty(0)).dtype
 
 
 def _with_prefix(arrays, prefix):

@@ -22,6 +22,7 @@ from utils.errors import UserError
 from utils.latency_limits import LatencyLimit
 from utils.measuring_again import measure_again
 from utils.records import Appender, write_lines
+from utils.rounding import as_typed, rounded_up
 from utils.samples import load_samples
 
 ROUNDS = 5
@@ -90,8 +91,9 @@ def verify(options, search, limits, measure=measure_again):
         factor = max(1.0, float(np.median(ratios)))
     fastest = min((candidate.measured_ms for candidate in measured), default=np.nan)
     raise UserError(
-        f"in {len(rounds)} rounds no configuration was found that meets {first.target_ms:.4g} ms "
-        f"when measured; the fastest one that was measured takes {fastest:.4g} ms"
+        f"in {len(rounds)} rounds no configuration was found that meets "
+        f"{as_typed(first.target_ms)} ms "
+        f"when measured; the fastest one that was measured takes {rounded_up(fastest)} ms"
     )
 
 
@@ -163,7 +165,8 @@ def _as_text(line):
     first = line["candidates"][0]
     number = sum(candidate["meets"] for candidate in line["candidates"])
     return (
-        f"round {line['round']}: the answer was predicted to take {first['predicted_ms']:.4g} ms "
-        f"and takes {first['measured_ms']:.4g} ms, target {line['target_ms']:.4g} ms; {number} of "
-        f"{len(line['candidates'])} candidates meet it"
+        f"round {line['round']}: the answer was predicted to take "
+        f"{rounded_up(first['predicted_ms'])} ms and takes {rounded_up(first['measured_ms'])} ms, "
+        f"target {as_typed(line['target_ms'])} ms; {number} of {len(line['candidates'])} "
+        "candidates meet it"
     )

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.width_losses import WidthLosses
+from utils.errors import UserError
 
 
 class PlainWidthLosses:
@@ -73,6 +74,39 @@ def test_a_checkpoint_continues_like_the_original(window):
             assert_same_unary(copy.unary(), plain.unary())
 
 
+@pytest.mark.parametrize("window", [3, 7, 100])
+def test_a_checkpoint_in_between_leaves_no_trace(window):
+    """Oracle: the arrays of a straight run, bit for bit, though its sums are rounded."""
+    sizes, rng = [3, 2, 4], np.random.default_rng(0)
+    straight, resumed = WidthLosses(sizes, window), WidthLosses(sizes, window)
+    for states, losses, full_losses in batches(rng, sizes, 6, 5):
+        scaled = losses * 10.0 ** rng.integers(-12, 9, len(losses))
+        for each in (straight, resumed):
+            each.record(states, scaled, full_losses)
+        resumed = WidthLosses.from_arrays(sizes, window, resumed.to_arrays(), window)
+        np.testing.assert_array_equal(resumed.unary(), straight.unary())
+        for name, array in straight.to_arrays().items():
+            np.testing.assert_array_equal(resumed.to_arrays()[name], array, err_msg=name)
+
+
+def test_a_greater_window_fills_up_before_it_slides():
+    """Oracle: a window that starts with the values that were left."""
+    sizes, rng = [3, 2], np.random.default_rng(0)
+    small = WidthLosses(sizes, 3)
+    for batch in batches(rng, sizes, 6, 5):
+        small.record(*batch)
+    large = WidthLosses.from_arrays(sizes, 20, small.to_arrays(), 3)
+    assert large.images().max() == 3
+    plain = PlainWidthLosses(sizes, 20)
+    for row, layer in zip(large._rings, plain.windows, strict=True):
+        for ring, values in zip(row, layer, strict=False):
+            values.extend(ring[:3].tolist())
+    for batch in batches(rng, sizes, 20, 5):
+        large.record(*batch)
+        plain.record(*batch)
+        assert_same_unary(large.unary(), plain.unary())
+
+
 @given(st.integers(2, 30), st.integers(0, 99))
 @settings(max_examples=30, deadline=None)
 def test_standard_errors_are_those_of_a_pooled_deviation(window, seed):
@@ -94,6 +128,34 @@ def test_windows_of_another_search_space_are_refused():
     arrays = WidthLosses([3, 2], 5).to_arrays()
     with pytest.raises(ValueError, match="another search space"):
         WidthLosses.from_arrays([3, 2, 2], 5, arrays, 5)
+
+
+def test_windows_that_contradict_themselves_are_refused():
+    """Oracle: by hand: a width that a layer has not."""
+    losses = WidthLosses([3, 2], 5)
+    losses.record(np.array([[0, 1]]), np.array([2.0]), np.array([1.0]))
+    arrays = losses.to_arrays()
+    counts = np.roll(arrays["counts"], 1, axis=1)
+    with pytest.raises(ValueError, match="widths that a layer has not"):
+        WidthLosses.from_arrays([3, 2], 5, arrays | {"counts": counts}, 5)
+
+
+def test_sums_that_are_missing_or_wrong_are_made_anew():
+    """Oracle: the scores before."""
+    losses = WidthLosses([3, 2], 5)
+    losses.record(np.array([[0, 1]]), np.array([2.0]), np.array([1.0]))
+    arrays = losses.to_arrays()
+    wrong = arrays | {"sums": arrays.pop("sums") + 1}
+    for each in (arrays, wrong):
+        unary = WidthLosses.from_arrays([3, 2], 5, each, 5).unary()
+        np.testing.assert_array_equal(unary, losses.unary())
+
+
+@pytest.mark.parametrize("window", [10**15, 10**19])
+def test_a_window_beyond_the_memory_is_named(window):
+    """Oracle: the option is in the message."""
+    with pytest.raises(UserError, match="GB: choose a smaller --window"):
+        WidthLosses([3, 2], window)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

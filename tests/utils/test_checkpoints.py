@@ -8,13 +8,26 @@ import subprocess
 import sys
 import zipfile
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from utils.checkpoints import checkpoint_path, keep_newest, latest, load, save
+from utils.checkpoints import (
+    Finite,
+    Natural,
+    checkpoint_path,
+    floats,
+    integers,
+    keep_newest,
+    latest,
+    load,
+    parameter,
+    save,
+    typed,
+)
 from utils.errors import UserError
 
 
@@ -197,3 +210,71 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path):
     assert names == ["checkpoint-0009.npz", "checkpoint-0010.npz", "checkpoint-last.npz"]
     keep_newest(tmp_path, 5)
     assert len(list(tmp_path.iterdir())) == 3
+
+
+class Example(msgspec.Struct, frozen=True):
+    """Values of a checkpoint."""
+
+    epoch: Natural
+    sums: dict[str, Finite] = {}
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ([], "object"),
+        ({}, "epoch"),
+        ({"epoch": "1"}, "epoch"),
+        ({"epoch": -1}, "epoch"),
+        ({"epoch": True}, "epoch"),
+        ({"epoch": 1.5}, "epoch"),
+        ({"epoch": 1, "sums": [1]}, "sums"),
+        ({"epoch": 1, "sums": {"full": float("nan")}}, "sums"),
+        ({"epoch": 1, "sums": {"full": float("-inf")}}, "sums"),
+    ],
+)
+def test_values_of_other_types_are_named(values, field):
+    """Oracle: file and field are in the message."""
+    with pytest.raises(UserError, match=rf"c\.npz is not a checkpoint: .*{field}"):
+        typed(values, Example, "c.npz", "a checkpoint")
+    assert typed({"epoch": 2, "sums": {"full": 1}}, Example, "c.npz", "") == Example(2, {"full": 1})
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.ones(2).astype(dtype)
+        for dtype in ("M8[s]", "m8[s]", "S4", "U4", "c8", "?", "i4", np.longdouble, "V8")
+    ]
+    + [np.array([1, bad]) for bad in (np.nan, np.inf, 1e300)],
+    ids=str,
+)
+def test_arrays_that_are_no_finite_numbers_are_named(array):
+    """Oracle: file and array are in the message; 1e300 is infinite in single precision."""
+    with pytest.raises(UserError, match=r"c\.npz: weight holds"):
+        floats(array, "weight", "c.npz", np.float32)
+
+
+@pytest.mark.parametrize(
+    "array", [np.array(bad) for bad in ("x", -5, 1.0, np.inf, True, 2**63)] + [np.array([1, 2])]
+)
+def test_numbers_that_are_not_whole_are_named(array):
+    """Oracle: file and array are in the message."""
+    with pytest.raises(UserError, match=r"c\.npz: updates h"):
+        integers(array, "updates", "c.npz")
+
+
+def test_arrays_of_another_shape_and_negative_variances_are_named():
+    """Oracle: by hand."""
+    with pytest.raises(UserError, match=r"w has shape \(2,\), expected \(3,\)"):
+        floats(np.ones(2), "w", "c.npz", shape=(3,))
+    with pytest.raises(UserError, match=r"bn\.running_var holds a variance below 0"):
+        parameter(-np.ones(2), "bn.running_var", "c.npz", np.float32)
+
+
+def test_arrays_of_the_other_byte_order_are_loaded_as_what_they_are(tmp_path):
+    """Oracle: the numbers."""
+    save(tmp_path / "c.npz", {"a": np.arange(3, dtype=">f4")}, {})
+    array = load(tmp_path / "c.npz")[0]["a"]
+    assert array.dtype.isnative
+    assert array.tolist() == [0, 1, 2]

@@ -200,3 +200,24 @@ def test_a_full_disk_keeps_the_last_good_parameters(tmp_path, missing):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["n.params"]
+
+
+def test_numbers_that_cannot_be_parameters_or_states_are_named():
+    """Oracle: file and array are in the message."""
+    net, trainer = make([mx.cpu()])
+    train(net, trainer, [mx.cpu()], range(1))
+    arrays = network_arrays(net) | optimiser_arrays(trainer, net)
+    for prefix in ("network/", "momentum/"):
+        *_, name = (n for n in arrays if n.startswith(prefix) and n.endswith("weight"))
+        for bad in (arrays[name] * np.nan, arrays[name].astype("M8[s]")):
+            changed = arrays | {name: bad}
+            with pytest.raises(UserError, match=r"c\.npz: .*weight holds"):
+                load_network(net, changed, "c.npz")
+                load_optimiser(trainer, net, changed, "c.npz")
+    for bad in (np.array([1, 2]), np.array("x"), np.array(-5), np.array(np.inf)):
+        with pytest.raises(UserError, match=r"c\.npz: updates h"):
+            load_optimiser(trainer, net, arrays | {"updates": bad}, "c.npz")
+    first = next(n for n in arrays if n.startswith("momentum/"))
+    fewer = {n: a for n, a in arrays.items() if n != first}
+    with pytest.raises(UserError, match=rf"c\.npz lacks .* {first.removeprefix('momentum/')}"):
+        load_optimiser(trainer, net, fewer, "c.npz")

@@ -1,6 +1,7 @@
 """Oracle: the pictures' own pixels, read back with Pillow."""
 
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
 from nas.search_space import SearchSpace
@@ -40,3 +41,16 @@ def test_probabilities_and_decisions_are_drawn(tmp_path):
     assert has_colour(path, (214, 39, 40))  # the decisions
     plot_probabilities([decision(1.0)], SPACE, path)  # a single decision is drawn too
     assert has_colour(path, (8, 48, 107))
+
+
+def test_steps_without_a_configuration_are_left_out(tmp_path, monkeypatch):
+    """Oracle: the red of a decision, and the words of the title."""
+    titles = []
+    monkeypatch.setattr(Figure, "suptitle", lambda self, text: titles.append(text))
+    decisions = [decision(step / 4) | {"configuration": None} for step in range(8)]
+    plot_probabilities(decisions, SPACE, tmp_path / "none.png")
+    assert not has_colour(tmp_path / "none.png", (214, 39, 40))
+    plot_probabilities([decision(0), *decisions[1:]], SPACE, tmp_path / "some.png")
+    assert ["none was found at 8 of 8 steps" in titles[0], "7 of 8" in titles[1]] == [True, True]
+    plot_probabilities([decision(0)], SPACE, tmp_path / "all.png")
+    assert "none was found" not in titles[2]

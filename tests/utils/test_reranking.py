@@ -56,7 +56,7 @@ def search():
 def run(search, net, folder, train):
     validation = Images(40)
     options = SimpleNamespace(seed=0, rerank=6, expname=folder)
-    result = rerank(options, net, search, (train, validation))
+    result = rerank(options, net, search, (train, validation), 3)
     assert not validation.read
     return result, [json.loads(line) for line in (folder / "rerank.jsonl").open()]
 

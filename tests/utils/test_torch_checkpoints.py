@@ -11,6 +11,7 @@ from utils import checkpoints
 from utils.errors import UserError
 from utils.torch_checkpoints import (
     load_momenta,
+    load_network,
     load_parameters,
     momentum_arrays,
     network_arrays,
@@ -61,3 +62,21 @@ def test_files_that_do_not_fit_are_named(tmp_path):
     (tmp_path / "p.params").write_bytes(pickle.dumps(net.state_dict()))
     with pytest.raises(UserError, match=r"p\.params is no checkpoint or is damaged"):
         load_parameters(net, tmp_path / "p.params")
+
+
+def test_numbers_that_cannot_be_parameters_are_named_and_nothing_is_set():
+    """Oracle: file and parameter are in the message; the network's own numbers from before."""
+    net, optimiser = trained()
+    before = network_arrays(net)
+    for arrays, load in (
+        (network_arrays(net), lambda a: load_network(net, a, "n.params")),
+        (momentum_arrays(optimiser, net), lambda a: load_momenta(optimiser, net, a, "n.params")),
+    ):
+        *_, name = (n for n in arrays if n.endswith("weight"))
+        plain = name.partition("/")[2]
+        for bad in (arrays[name] * np.nan, arrays[name].astype("M8[s]")):
+            changed = {n: a + np.float32(1) for n, a in arrays.items()} | {name: bad}
+            with pytest.raises(UserError, match=rf"n\.params: {plain} holds"):
+                load(changed)
+    for name, array in network_arrays(net).items():
+        np.testing.assert_array_equal(array, before[name])

@@ -3,6 +3,7 @@
 import numpy as np
 
 from utils.plotting.figures import new_figure, save_figure
+from utils.rounding import as_typed
 
 
 def plot_widths(configurations, space, path):
@@ -28,17 +29,19 @@ def plot_widths(configurations, space, path):
     save_figure(figure, path)
 
 
-def plot_front(front, answers, constraint, path):
+def plot_front(front, answers, constraint, epochs, path):
     """Draw the trade-off of score against latency, and where single answers lie.
 
     front: a nas.pareto.Front; answers: name -> an answer with score and latency_ms, a list of
-    such, or None; constraint: the Constraint of the latency, whose limit is drawn. Writes a PNG.
+    such, or None; constraint: the Constraint of the latency, whose limit is drawn;
+    epochs: that the scores are of. Writes a PNG.
     """
     figure = new_figure(8, 5)
     axes = figure.subplots()
     label = "Pareto-optimal" if front.complete else "Pareto-optimal (sample)"
     axes.step(front.latencies_ms, front.scores, where="post", color="0.4", label=label)
-    axes.axvline(constraint.limit, color="tab:red", linestyle=":", label="target")
+    target = f"target {as_typed(constraint.limit)} {constraint.unit}"
+    axes.axvline(constraint.limit, color="tab:red", linestyle=":", label=target)
     for marker, (name, answer) in zip("*sDoP", answers.items(), strict=False):
         if not answer:
             continue
@@ -47,6 +50,7 @@ def plot_front(front, answers, constraint, path):
         size = {"*": 180, "o": 12}.get(marker, 50)
         color = "0.6" if marker == "o" else None
         axes.scatter(*points, s=size, c=color, marker=marker, label=name, zorder=3, linewidths=0)
+    axes.set_title(f"after {epochs} epochs", fontsize=10)
     axes.set_xlabel(f"predicted {constraint.name}, ms per image")
     axes.set_ylabel("score Σψ (0: as good as the full width)")
     axes.grid(color="0.92")
@@ -54,14 +58,21 @@ def plot_front(front, answers, constraint, path):
     save_figure(figure, path)
 
 
-def plot_score_check(scores, accuracies, correlation, path):
-    """Draw the accuracy of sub-networks against their scores, both (n,). Writes a PNG."""
+def plot_score_check(scores, accuracies, correlation, epochs, path):
+    """Draw the accuracy of sub-networks against their scores, both (n,), after so many epochs.
+
+    Writes a PNG.
+    """
     figure = new_figure(6, 4.5)
     axes = figure.subplots()
     axes.scatter(scores, np.multiply(accuracies, 100), s=24, color="tab:blue", linewidths=0)
     axes.set_xlabel("score Σψ")
     axes.set_ylabel("validation accuracy of the sub-network, %")
-    axes.set_title(f"{len(scores)} random sub-networks, rank correlation {correlation:.2f}")
+    axes.set_title(
+        f"{len(scores)} random sub-networks after {epochs} epochs, "
+        f"rank correlation {correlation:.2f}",
+        fontsize=10,
+    )
     axes.grid(color="0.92")
     save_figure(figure, path)
 
@@ -70,9 +81,11 @@ def plot_probabilities(decisions, space, path):
     """Draw the sampling probabilities of every layer over training, and the decisions.
 
     decisions: dictionaries as in aows.jsonl: "progress" in epochs, "probabilities" (one list per
-    layer), "configuration", "temperature", "latency_ms", "target_ms". Writes a PNG.
+    layer), "temperature", "configuration", which is None where no configuration was found that
+    satisfies all limits: it is left out, and the picture says so. Writes a PNG.
     """
     progress = np.array([decision["progress"] for decision in decisions])
+    missing = sum(decision["configuration"] is None for decision in decisions)
     span = progress[-1] - progress[0]
     edges = np.append(progress, progress[-1] + (span / len(progress) or 0.1))
     layers = len(space.choices)
@@ -85,7 +98,10 @@ def plot_probabilities(decisions, space, path):
         picture = axes.pcolormesh(
             edges, np.arange(len(widths) + 1) - 0.5, shares, cmap="Blues", vmin=0, vmax=1
         )
-        chosen = [widths.index(decision["configuration"][layer]) for decision in decisions]
+        chosen = [
+            np.nan if found is None else widths.index(found[layer])
+            for found in (decision["configuration"] for decision in decisions)
+        ]
         axes.plot(progress, chosen, color="tab:red", linewidth=1.5, antialiased=False)
         ticks = range(0, len(widths), max(1, len(widths) // 4))
         axes.set_yticks(ticks, [widths[tick] for tick in ticks])
@@ -96,7 +112,10 @@ def plot_probabilities(decisions, space, path):
     for axes in panels[layers + 1 :]:
         axes.set_axis_off()
     figure.colorbar(picture, ax=list(panels), label="probability", shrink=0.4)
-    figure.suptitle("AOWS: sampling probability of each width; red: the best configuration")
+    title = "AOWS: sampling probability of each width; red: the best configuration"
+    if missing:
+        title += f" (none was found at {missing} of {len(decisions)} steps)"
+    figure.suptitle(title)
     figure.supxlabel("epochs trained")
     figure.supylabel("width (channels)")
     save_figure(figure, path)

@@ -1,0 +1,30 @@
+"""Numbers as they are printed where somebody may type them back, as a limit of a search."""
+
+from decimal import ROUND_CEILING, Decimal
+
+DIGITS = 4
+NOISE = 1e-14  # relative: rounding of sums; a search allows for ten times as much
+
+
+def rounded_up(value):
+    """Return a positive number as text of 4 significant digits that is, but for noise, not less.
+
+    As a limit it is one that the value satisfies.
+    """
+    exact = Decimal(float(value) * (1 - NOISE))
+    if not exact.is_finite() or not exact:
+        return f"{value:g}"
+    last = Decimal(1).scaleb(exact.adjusted() + 1 - DIGITS)
+    return f"{float(exact.quantize(last, ROUND_CEILING)):.{DIGITS}g}"
+
+
+def within(value, limit):
+    """Return a value as rounded_up does; the limit itself where that would exceed it."""
+    text = rounded_up(value)
+    return as_typed(limit) if value <= limit < float(text) else text
+
+
+def as_typed(limit):
+    """Return a limit as text: of 4 digits if they tell it, else of all but noise."""
+    text = f"{limit:.{DIGITS}g}"
+    return text if float(text) == limit else f"{limit:.14g}"
