@@ -14,6 +14,7 @@ end curves.png, and mobilenet-best.onnx and that of the last epoch, the networks
 goes on exactly where its newest files were written with --resume-last, or from those of epoch N
 with
     --resume-epoch N --resume-params mobilenet-N.params --resume-states mobilenet-N.states
+Files of another run, and of later epochs, are moved to a new folder earlier-1, … in --save-dir.
 Options, defaults and recipe are those of gluon-cv's ImageNet script; what differs is marked. What
 depends on the framework is in models/mxnet_final.py and models/torch_final.py.
 """

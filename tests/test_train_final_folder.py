@@ -147,6 +147,18 @@ def test_going_back_to_an_epoch_sets_the_later_ones_aside(tmp_path):
     assert {"mobilenet-0003.params", "mobilenet-0004.params", "results.jsonl"} <= aside
 
 
+@pytest.mark.parametrize("options", [[], ["--resume-last"]])
+def test_a_second_run_at_the_same_time_is_refused_and_changes_nothing(tmp_path, capsys, options):
+    """Oracle: the files, hidden ones too, and one line."""
+    run(tmp_path / "s", "--num-epochs", 2)
+    (tmp_path / "s" / ".mobilenet-best.params").write_text("being written")
+    before = {path: path.read_bytes() for path in (tmp_path / "s").iterdir()}
+    with Appender(tmp_path / "s" / "results.jsonl"), pytest.raises(SystemExit):
+        run(tmp_path / "s", "--num-epochs", 1, *options)
+    assert "results.jsonl is being written by another process" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in (tmp_path / "s").iterdir()} == before
+
+
 # Damage, and --resume-last
 
 
@@ -276,3 +288,21 @@ def test_results_of_wrong_types_are_foreign(tmp_path, capsys):
         run(tmp_path, "--num-epochs", 1)
     assert "results.jsonl, line 1 is not of train_final.py" in capsys.readouterr().err
     assert path.read_text() == '{"epoch": "x"}\n'
+
+
+def test_processes_that_see_different_files_end_in_one_line(trained, capsys, monkeypatch):
+    """Oracle: a sum over two processes that is not twice this one's."""
+    before = {path: path.read_bytes() for path in trained.iterdir()}
+    monkeypatch.setattr(final_stand_in.Training, "sum_over_ranks", lambda self, value: value)
+    monkeypatch.setattr(final_stand_in.Training, "ranks", 2)
+    with pytest.raises(SystemExit):
+        resume(trained)
+    assert "not all processes see the same files" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in trained.iterdir()} == before
+
+
+def test_only_the_first_process_writes(tmp_path, monkeypatch):
+    """Oracle: an empty folder, and the log is not there."""
+    monkeypatch.setattr(final_stand_in.Training, "rank", 1)
+    run(tmp_path / "s", "--num-epochs", 2, "--save-frequency", 1, "--resume-last")
+    assert not list(tmp_path.iterdir())
