@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import train_final
 from tests import final_stand_in
 from tests.final_stand_in import contents, run
 from utils import checkpoints, final_files
@@ -280,6 +281,12 @@ def test_paths_are_checked_before_training(tmp_path, capsys, options, message):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_log_into_a_device_is_a_log(tmp_path, monkeypatch):
+    """Oracle: the run; the folder of /dev/null cannot be written to by everybody."""
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != "/dev")
+    assert run(tmp_path / "s", "--num-epochs", 1, "--logging-file", "/dev/null")
+
+
 def test_results_of_wrong_types_are_foreign(tmp_path, capsys):
     """Oracle: one line that names file and line; the file is as it was."""
     path = tmp_path / "results.jsonl"
@@ -304,5 +311,6 @@ def test_processes_that_see_different_files_end_in_one_line(trained, capsys, mon
 def test_only_the_first_process_writes(tmp_path, monkeypatch):
     """Oracle: an empty folder, and the log is not there."""
     monkeypatch.setattr(final_stand_in.Training, "rank", 1)
+    monkeypatch.setattr(train_final, "wait_for_first", lambda training: None, raising=False)
     run(tmp_path / "s", "--num-epochs", 2, "--save-frequency", 1, "--resume-last")
     assert not list(tmp_path.iterdir())

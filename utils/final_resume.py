@@ -23,9 +23,10 @@ def check_paths(options):
         if path and not Path(path).is_file():
             raise UserError(f"{path} does not exist: expected {expected}")
     _check_folder(options.save_dir, "--save-dir")
-    _check_folder(options.logging_file.parent, "--logging-file")
     if options.tensorboard:
         _check_folder(Path(options.tensorboard), "--tensorboard")
+    if not options.logging_file.exists():  # an existing one is opened before training
+        _check_folder(options.logging_file.parent, "--logging-file")
     if options.logging_file.is_dir():
         raise UserError(f"--logging-file: {options.logging_file} is a folder")
     if options.logging_file.resolve() == (options.save_dir / RESULTS).resolve():
