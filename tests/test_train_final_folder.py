@@ -86,6 +86,7 @@ def test_a_run_killed_at_any_moment_becomes_the_straight_one(monkeypatch, tmp_pa
     kills = 0
     for folder in copies_before_kills(monkeypatch, tmp_path, None, *options):
         assert run(folder, *options) == wanted, folder.parent.name
+        assert not list(folder.glob("earlier-*"))
         kills += 1
     assert kills > 20
 

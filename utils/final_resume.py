@@ -126,8 +126,10 @@ def _clear(options, pair, record):
     kept = pair.epoch if is_own else 0  # epochs
     goes_on = options.resume_last and kept
     epochs, damaged = epochs_and_damage(results) if goes_on else ((), [])
-    # The lines after the newest epoch will come again; those of another run will not.
-    loses_lines = not goes_on and lines_until(kept, results) < results.stat().st_size
+    # Lines after the newest pair come again, as does that of a first epoch whose pair a kill kept
+    # from being written; another run's do not.
+    again = 1 if options.resume_last else kept
+    loses_lines = not goes_on and lines_until(again, results) < results.stat().st_size
     names = final_files.names_after(kept, folder)
     if not (pair.states and 0 < final_files.epoch_of(folder, BEST) <= kept):
         names += final_files.names_of_best(folder)
