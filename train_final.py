@@ -14,6 +14,7 @@ end curves.png, and mobilenet-best.onnx and that of the last epoch, the networks
 goes on exactly where its newest files were written with --resume-last, or from those of epoch N
 with
     --resume-epoch N --resume-params mobilenet-N.params --resume-states mobilenet-N.states
+Files of another run, and of later epochs, are moved to a new folder earlier-1, … in --save-dir.
 Options, defaults and recipe are those of gluon-cv's ImageNet script; what differs is marked. What
 depends on the framework is in models/mxnet_final.py and models/torch_final.py.
 """
@@ -21,6 +22,7 @@ depends on the framework is in models/mxnet_final.py and models/torch_final.py.
 import math
 import time
 
+import msgspec
 import numpy as np
 from tqdm import tqdm
 
@@ -29,9 +31,10 @@ from utils.data import DatasetBatches, open_dataset
 from utils.errors import UserError, exits_with_one_line
 from utils.final_options import parse_options
 from utils.final_recipe import mixup_share
-from utils.final_results import Record, Result, draw_curves, last_epoch
+from utils.final_results import Record, Result, draw_curves
+from utils.final_resume import check_paths, start
 from utils.image_dataset import Recipe
-from utils.onnx_export import export_onnx
+from utils.onnx_export import check_onnxruntime, export_onnx
 from utils.record_images import open_records
 
 JITTER, LIGHTING = 0.4, 0.1  # of the colours of training images, as in gluon-cv
@@ -42,21 +45,22 @@ MIXUP_STREAM = 1  # sets the mixtures' random numbers apart from those of the or
 def main(arguments=None):
     """Train, evaluate and save, epoch after epoch; then export."""
     options = parse_options(__doc__, arguments)
+    check_paths(options)
     with open_training(options) as training:
         data = open_data(options, training)
         classes = check_classes(options, data)
         training.build(classes, data.steps)
-        done, best = resume(training, options, data.steps)
         is_first = training.rank == 0  # of the processes: the one that writes
+        if is_first:
+            check_onnxruntime()
 
-        with Record(options, done, is_first) as record:
+        with Record(options, is_first) as record:
             record.note(str(vars(options)))
-            if is_first:
-                final_files.forget_pairs_after(done, options.save_dir)
+            done, best = start(training, options, data.steps, record)
             for epoch in range(done, options.num_epochs):
-                start = time.perf_counter()
+                began = time.perf_counter()
                 train_loss = train_epoch(training, data, epoch, options, record)
-                train_s = time.perf_counter() - start
+                train_s = time.perf_counter() - began
                 val_loss, top1, top5 = validate(training, data, epoch, options)
                 result = Result(
                     epoch=epoch + 1,
@@ -67,7 +71,7 @@ def main(arguments=None):
                     val_top5=top5,
                     learning_rate=training.learning_rate,
                     images_per_s=data.steps * training.batch_size * training.ranks / train_s,
-                    epoch_s=time.perf_counter() - start,
+                    epoch_s=time.perf_counter() - began,
                 )
                 is_best = top1 >= best
                 best = max(best, top1)
@@ -199,8 +203,7 @@ def check_finite(loss, when, options):
 def save(training, options, result, best, is_best):
     """Write parameters and optimiser states after an epoch that is due, the last or the best."""
     names = [final_files.BEST] if is_best else []
-    due = options.save_frequency and result.epoch % options.save_frequency == 0
-    if due or result.epoch == options.num_epochs:
+    if final_files.is_due(options, result.epoch):
         names.append(final_files.of_epoch(result.epoch))
     values = {
         "epoch": result.epoch,
@@ -215,41 +218,15 @@ def save(training, options, result, best, is_best):
         final_files.keep_newest(options.keep, options.save_dir)
 
 
-def resume(training, options, steps):
-    """Load what the options resume from; return (epochs done, best top-1 so far)."""
-    done, params, states = options.resume_epoch, options.resume_params, options.resume_states
-    if options.resume_last:
-        done, params, states = final_files.newest(options.save_dir, last_epoch(options.save_dir))
-    if training.sum_over_ranks(done) != done * training.ranks:
-        raise UserError(
-            f"--resume-last: not all processes see the same files in {options.save_dir}"
-        )
-    if not params:
-        return 0, 0.0
-    best = 0.0
-    if states:
-        wanted = {
-            "framework": options.framework,
-            "epoch": done,
-            "configuration": list(options.configuration),
-        }
-        arrays, values = final_files.load_states(states, params, wanted)
-        best = values["best_top1"]
-    training.load_parameters(params)
-    training.set_updates(done * steps)
-    if states:
-        training.load_optimiser(arrays, states)
-    return done, best
-
-
 def export(training, data, options, classes, name, record):
     """Write a saved epoch's network as ONNX, checked on validation images."""
     params, states = final_files.paths(options.save_dir, name)
     if not params.exists():  # this run saved none, it was resumed from another folder
         return
     names = [*data.class_names, *map(str, range(data.classes, classes))]
-    _, values = final_files.load_states(states, params, {})
-    about = {"configuration": options.configuration, "classes": names, "training": values}
+    _, values = final_files.load_states(states, params)
+    about = {"configuration": options.configuration, "classes": names}
+    about["training"] = msgspec.structs.asdict(values)
     weights, logits = training.deployed(params)
     images = training.to_numpy(next(iter(data.val_batches()))[0])
     path = params.with_suffix(".onnx")

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from models.torch_mobilenet_v1 import MobileNetV1, convolutions, folded_weights, initialised
+from utils import checkpoints
 from utils.errors import UserError
 from utils.final_recipe import learning_rates
 from utils.torch_checkpoints import (
@@ -72,7 +73,9 @@ class TorchFinalTraining:
         with autocast(self._device, self._options.dtype):
             loss = self._objective(self._forward, *self._placed(images, labels), share).mean()
         self._scaler.scale(loss).backward()
+        updates = self._optimiser.updates + 1
         self._scaler.step(self._optimiser)
+        self._optimiser.updates = updates  # one that is skipped, as float16 overflowed, counts
         self._scaler.update()
         return self.sum_over_ranks(loss.item()) / self.ranks
 
@@ -119,12 +122,17 @@ class TorchFinalTraining:
 
     def load_optimiser(self, arrays, path):
         """Take over the state of optimiser_arrays, which was read from path."""
-        if UPDATES not in arrays:
+        if UPDATES not in arrays or SCALE not in arrays:
             raise UserError(f"{path} holds no optimiser state")
+        updates = checkpoints.integers(arrays[UPDATES], UPDATES, path)
+        shape = (2,) if arrays[SCALE].size else (0,)
+        scale = checkpoints.floats(arrays[SCALE], SCALE, path, shape=shape)
+        if (scale < 0).any():
+            raise UserError(f"{path}: {SCALE} holds a number below 0")
         load_momenta(self._optimiser, self._net, arrays, path)
-        self.set_updates(int(arrays[UPDATES]))
-        if self._scaler.is_enabled() and len(arrays[SCALE]):
-            scale, growth = arrays[SCALE]
+        self.set_updates(int(updates))
+        if self._scaler.is_enabled() and scale.size:
+            scale, growth = scale
             state = {"scale": float(scale), "_growth_tracker": int(growth)}
             self._scaler.load_state_dict(self._scaler.state_dict() | state)
 

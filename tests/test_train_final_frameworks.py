@@ -17,6 +17,8 @@ from models import torch_final
 from tests.final_runs import SMALL, losses, train
 from utils import checkpoints
 from utils.data import open_dataset
+from utils.final_options import parse_options
+from utils.final_recipe import learning_rates
 
 ROOT = Path(__file__).parent.parent
 FRAMEWORKS = {"mxnet": "MXNetFinalTraining", "pytorch": "TorchFinalTraining"}
@@ -152,6 +154,18 @@ def test_resuming_a_finished_or_a_missing_run(framework, folder, tmp_path):
     assert losses(again) == losses(first)
 
 
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_another_batch_size_keeps_the_learning_rates(framework, folder, tmp_path, capsys):
+    """Oracle: the schedule, in epochs of today's 3 updates; the first epoch had 6."""
+    options = f"{SMALL} --data-dir {folder} --framework {framework} --lr-mode linear"
+    train(f"{options} --num-epochs 1", tmp_path)
+    options += " --num-epochs 3 --batch-size 16 --resume-last"
+    results = train(options, tmp_path)
+    rates = learning_rates(parse_options("", options.split()), 3)
+    assert [r["learning_rate"] for r in results[1:]] == pytest.approx([rates(6), rates(9)])
+    assert ".states was written after 6 updates" in capsys.readouterr().err
+
+
 def test_pytorch_reads_record_files_and_distils(records, learned, tmp_path):
     """Oracle: with --hard-weight 1 only the labels count: the losses are the plain run's."""
     options = f"{SMALL} --use-rec {records} --framework pytorch --num-epochs 1"
@@ -171,6 +185,7 @@ def test_the_loss_scale_of_float16_is_resumed(folder, tmp_path, monkeypatch):
     whole = train(f"{options} --num-epochs 2", tmp_path / "whole")
     arrays, _ = checkpoints.load(tmp_path / "whole" / "mobilenet-0001.states")
     assert arrays["loss_scale"][0] < 65536  # where it starts: it was lowered, and must stay so
+    assert arrays["updates"] == 6  # the skipped ones among them
     train(f"{options} --num-epochs 1", tmp_path / "parts")
     resumed = train(f"{options} --num-epochs 2 --resume-last", tmp_path / "parts")
     assert losses(resumed) == losses(whole)

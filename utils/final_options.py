@@ -166,7 +166,7 @@ def _add_files(group):
         type=Path,
         default=Path("params"),
         help="folder of parameters, optimiser states and results.jsonl; those of an earlier run "
-        "are replaced (params)",
+        "are moved to a folder earlier-N in it (params)",
     )
     add(
         "--save-frequency",

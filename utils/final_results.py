@@ -1,17 +1,16 @@
 """results.jsonl of train_final.py, one line per epoch, its log and its curves."""
 
 import contextlib
-import json
 import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
+
+import msgspec
 
 from utils.errors import UserError
+from utils.final_files import CURVES, RESULTS
 from utils.log import Log
 from utils.records import Appender, read_lines
 from utils.tensorboard import ScalarLog
-
-NAME = "results.jsonl"
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,26 @@ def draw_curves(folder):
     """Draw curves.png of the results.jsonl in a folder, unless no epoch has been trained."""
     from utils.plotting.training import plot_final_training
 
-    results = folder / NAME
+    results = folder / RESULTS
     if results.stat().st_size:
-        plot_final_training([line for _, line in read_lines(results)], folder / "curves.png")
+        plot_final_training([line for _, line in read_lines(results)], folder / CURVES)
+
+
+def lines_until(done, path):
+    """Return the length in bytes of a results.jsonl's lines of the epochs that are done.
+
+    Raises UserError if a line before a later epoch's is not of train_final.py.
+    """
+    length = 0
+    for number, (line, result) in enumerate(_results(path), start=1):
+        if result is None:
+            raise UserError(
+                f"{path}, line {number} is not of train_final.py: choose another --save-dir"
+            )
+        if result.epoch > done:
+            break
+        length += len(line)
+    return length
 
 
 def forget_epochs_after(done, path):
@@ -63,29 +79,35 @@ def forget_epochs_after(done, path):
 
     Raises UserError, and changes nothing, if a line before them is not of train_final.py.
     """
-    kept = 0
+    os.truncate(path, lines_until(done, path))
+
+
+def epochs_and_damage(path):
+    """Return (epochs, numbers of the lines that cannot be read) of a results.jsonl."""
+    results = [result for _, result in _results(path)]
+    damaged = [number for number, result in enumerate(results, start=1) if result is None]
+    return {result.epoch for result in results if result}, damaged
+
+
+def forget_damaged_lines(path):
+    """Cut the lines that cannot be read from a results.jsonl, in place: it is locked."""
+    kept = b"".join(line for line, result in _results(path) if result)
+    with open(path, "r+b") as file:
+        file.write(kept)
+        file.truncate()
+
+
+def _results(path):
+    """Return each line of a results.jsonl with its Result, None if it is none."""
     with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                result = Result(**json.loads(line))
-            except (ValueError, TypeError):
-                raise UserError(
-                    f"{path}, line {number} is not of train_final.py: choose another --save-dir"
-                ) from None
-            if result.epoch > done:
-                break
-            kept += len(line)
-    os.truncate(path, kept)
+        return [(line, _result(line)) for line in file]
 
 
-def last_epoch(folder):
-    """Return the epoch of the last whole line of a folder's results.jsonl, 0 if there is none."""
-    path = Path(folder) / NAME
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    for line in reversed(lines):
-        with contextlib.suppress(ValueError, TypeError, KeyError):
-            return int(json.loads(line)["epoch"])
-    return 0
+def _result(line):
+    try:
+        return msgspec.json.decode(line, type=Result)
+    except ValueError:  # of msgspec, and of UTF-8
+        return None
 
 
 class Record:
@@ -94,18 +116,22 @@ class Record:
     A context manager. Where processes train together, only one of them `writes`.
     """
 
-    def __init__(self, options, done, writes):
+    def __init__(self, options, writes):
+        """Lock results.jsonl for one run and open the log."""
         self._files = contextlib.ExitStack()
         self._writes = writes
+        self._tensorboard = options.tensorboard
         if not writes:
             return
-        path = options.save_dir / NAME
         with contextlib.ExitStack() as opened:
+            self._results = opened.enter_context(Appender(options.save_dir / RESULTS))
             self._log = opened.enter_context(Log(options.logging_file))
-            self._results = opened.enter_context(Appender(path))
-            self._curves = opened.enter_context(ScalarLog(options.tensorboard, done))
-            forget_epochs_after(done, path)
             self._files = opened.pop_all()
+
+    def begin(self, done):
+        """Open TensorBoard's curves, which go on after so many epochs."""
+        if self._writes:
+            self._curves = self._files.enter_context(ScalarLog(self._tensorboard, done))
 
     def __enter__(self):
         return self
@@ -122,6 +148,11 @@ class Record:
         """Write a line into the log and on the screen."""
         if self._writes:
             self._log.show(line)
+
+    def warn(self, line):
+        """Write a warning into the log and on standard error."""
+        if self._writes:
+            self._log.warn(line)
 
     def append(self, result):
         """Write the Result of an epoch."""

@@ -1,5 +1,6 @@
 """A log of lines: on the screen, and with the time in a file."""
 
+import sys
 import time
 from pathlib import Path
 
@@ -18,6 +19,11 @@ class Log:
         """Write a line to the file and above the progress bars."""
         tqdm.write(line)
         self.note(line)
+
+    def warn(self, line):
+        """Write a line to the file and, as a warning, on standard error."""
+        tqdm.write(f"warning: {line}", file=sys.stderr)
+        self.note(f"warning: {line}")
 
     def note(self, line):
         """Write a line to the file only."""

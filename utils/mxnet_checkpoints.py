@@ -10,6 +10,7 @@ import numpy as np
 
 from utils import checkpoints
 from utils.errors import UserError
+from utils.mxnet_arrays_file import read_arrays
 from utils.mxnet_runtime import mx
 
 NETWORK, MOMENTUM, WEIGHT32, UPDATES = "network/", "momentum/", "weight32/", "updates"
@@ -147,12 +148,27 @@ def load_parameters(net, path, contexts):
     """
     if not Path(path).is_file():
         raise UserError(f"{path} does not exist: expected parameters of a network")
+    _check_parameters(net, path)
     try:
         # A file of a float16 network may be loaded into a float32 one.
         net.load_parameters(str(path), ctx=contexts, cast_dtype=True)
         mx.nd.waitall()
     except (mx.base.MXNetError, AssertionError, ValueError, KeyError) as error:
         raise UserError(f"{path} does not fit the network ({_reason(error)})") from None
+
+
+def _check_parameters(net, path):
+    """Raise UserError unless a file holds a network's parameters: MXNet reads it unchecked."""
+    misfit = f"{path} does not fit the network"
+    try:
+        saved = read_arrays(path)
+    except ValueError as error:
+        raise UserError(f"{misfit}: {error}") from None
+    parameters = _parameters(net)
+    _check_names(saved, parameters, f"{misfit}: it")
+    for name, parameter in parameters.items():
+        _check_shape(saved[name], parameter, name, misfit)
+        checkpoints.parameter(saved[name], name, path, parameter.dtype)
 
 
 def _finish_updates():
@@ -163,12 +179,12 @@ def _finish_updates():
 
 def _holds(path, net):
     try:
-        saved = mx.nd.load(str(path))
-    except mx.base.MXNetError:
+        saved = read_arrays(path)
+    except ValueError:
         return False
     parameters = _parameters(net)
     return saved.keys() == parameters.keys() and all(
-        np.array_equal(saved[name].asnumpy(), p._reduce().asnumpy(), equal_nan=True)
+        np.array_equal(saved[name], p._reduce().asnumpy(), equal_nan=True)
         for name, p in parameters.items()
     )
 

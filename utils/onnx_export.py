@@ -24,7 +24,7 @@ def export_onnx(path, weights, preprocessing, about, images, logits):
     """
     metadata = {"opset": OPSET, "input_size": preprocessing["input_size"], **about}
     metadata["preprocessing"] = preprocessing
-    texts = {key: json.dumps(value, ensure_ascii=False) for key, value in metadata.items()}
+    texts = {key: json.dumps(value) for key, value in metadata.items()}  # in ASCII, any name fits
     model = serialize(weights, None, preprocessing["input_size"], texts)
     with atomic_write(path) as file:
         file.write(model)
@@ -40,8 +40,16 @@ def export_onnx(path, weights, preprocessing, about, images, logits):
     return difference
 
 
+def check_onnxruntime():
+    """Raise UserError if what export_onnx needs at the end of a training cannot be imported."""
+    try:
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise UserError(f"the check of ONNX files needs onnxruntime ({error})") from None
+
+
 def _run(path, images):
-    import onnxruntime  # here: it takes a while, and only the end of a training needs it
+    import onnxruntime  # here: it takes a while, and is for trainings only
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return session.run(["logits"], {"images": images})[0]

@@ -1,10 +1,15 @@
 """The pairs of files of train_final.py's epochs, written by a stand-in for a training."""
 
+import contextlib
+import os
+
 import numpy as np
 import pytest
 
 from utils import checkpoints, final_files
 from utils.errors import UserError
+
+VALUES = {"val_top1": 0.25, "best_top1": 0.5, "configuration": [8] * 14, "framework": "mxnet"}
 
 
 class Training:
@@ -23,7 +28,7 @@ class Training:
 def save(folder, epoch, name=None, text="weights"):
     """Write a pair of an epoch."""
     name = name or final_files.of_epoch(epoch)
-    final_files.save(Training(f"{text} {epoch}"), folder, name, {"epoch": epoch, "best_top1": 0.5})
+    final_files.save(Training(f"{text} {epoch}"), folder, name, VALUES | {"epoch": epoch})
 
 
 def names(folder):
@@ -36,7 +41,7 @@ def test_what_was_saved_comes_back(tmp_path):
     params, states = final_files.paths(tmp_path, "0003")
     assert names(tmp_path) == ["mobilenet-0003.params", "mobilenet-0003.states"]
     arrays, values = final_files.load_states(states, params, {"epoch": 3})
-    assert (int(arrays["updates"]), values["best_top1"]) == (7, 0.5)
+    assert (int(arrays["updates"]), values.best_top1) == (7, 0.5)
 
 
 def test_states_of_others_are_refused(tmp_path):
@@ -52,25 +57,102 @@ def test_states_of_others_are_refused(tmp_path):
 
 
 def test_the_newest_whole_pair_is_found(tmp_path):
-    """Oracle: the epochs by hand, while one pair after the other is damaged."""
-    nothing = (0, "", "")
-    assert final_files.newest(tmp_path / "none", 9) == nothing
+    """Oracle: the epochs by hand, while one pair after the other is damaged and named."""
+    assert final_files.newest(tmp_path / "none") == ((0, "", ""), [])
     for epoch in (2, 4, 10000):
         save(tmp_path, epoch)
     save(tmp_path, 5, final_files.BEST)
 
-    def newest(last):
-        return final_files.newest(tmp_path, last)
-
-    assert newest(20000)[0] == 10000
-    params, states = final_files.paths(tmp_path, "best")
-    assert newest(9) == (5, str(params), str(states))  # later epochs are of another run
-    params.write_text("new parameters, and then killed")
-    assert newest(9)[0] == 4
+    assert final_files.newest(tmp_path) == ((10000, *final_files.paths(tmp_path, "10000")), [])
+    (tmp_path / "mobilenet-10000.params").unlink()
+    pair, (problem,) = final_files.newest(tmp_path)
+    assert pair == (5, *final_files.paths(tmp_path, "best"))
+    assert "mobilenet-10000.params is missing" in problem
+    pair.params.write_text("a bad disk")
+    pair, problems = final_files.newest(tmp_path)
+    assert pair.epoch == 4
+    assert "mobilenet-best.states is of other parameters" in problems[0]
     (tmp_path / "mobilenet-0004.states").write_bytes(b"cut")
-    assert newest(9)[0] == 2
-    (tmp_path / "mobilenet-0002.params").unlink()
-    assert newest(9) == nothing
+    assert final_files.newest(tmp_path)[0].epoch == 2
+    (tmp_path / "mobilenet-0002.states").unlink()
+    pair, problems = final_files.newest(tmp_path)
+    assert pair == (0, "", "")
+    assert len(problems) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"epoch": "1"}, r"Expected `int`, got `str` - at `\$.epoch`"),
+        ({"epoch": 0}, "epoch"),
+        ({"best_top1": "x"}, "best_top1"),
+        ({"val_top1": float("nan")}, "val_top1"),
+        ({"best_top1": 1.5}, "best_top1"),
+        ({"configuration": [8, "8"]}, "configuration"),
+        ({"framework": "jax"}, "framework"),
+        ({"parameters": "abc"}, "parameters"),
+    ],
+)
+def test_values_of_wrong_types_are_named(tmp_path, change, field):
+    """Oracle: the file and the field are in the message, and the pair is no whole one."""
+    save(tmp_path, 3)
+    params, states = final_files.paths(tmp_path, "0003")
+    arrays, values = checkpoints.load(states)
+    checkpoints.save(states, arrays, values | change)
+    with pytest.raises(UserError, match=rf"0003\.states is not a states file.*{field}"):
+        final_files.load_states(states, params)
+    assert final_files.epoch_of(tmp_path, "0003") == 0
+
+
+@pytest.mark.parametrize("values", [[], *({**VALUES, "epoch": 3, n: ...} for n in VALUES)])
+def test_missing_values_are_named(tmp_path, values):
+    """Oracle: the file is in the message."""
+    save(tmp_path, 3)
+    params, states = final_files.paths(tmp_path, "0003")
+    if isinstance(values, dict):
+        values = {name: value for name, value in values.items() if value is not ...}
+    checkpoints.save(states, {}, values)
+    with pytest.raises(UserError, match=r"0003\.states is not a states file"):
+        final_files.load_states(states, params)
+
+
+class Killed(BaseException):
+    """Ends a process in mid-action."""
+
+
+@pytest.mark.parametrize(("renames", "epoch"), [(0, 2), (1, 3), (2, 3), (3, 3)])
+def test_a_kill_leaves_the_old_pair_or_the_new_one(tmp_path, monkeypatch, renames, epoch):
+    """Oracle: by hand: the new pair counts once its states are on the disk under any name."""
+    save(tmp_path, 2, final_files.BEST)
+    (tmp_path / "mobilenet-best.onnx").write_text("of epoch 2")
+    left, replace = iter(range(renames)), os.replace
+
+    def replace_until_killed(*paths):
+        if next(left, None) is None:
+            raise Killed
+        replace(*paths)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace_until_killed)
+        with contextlib.suppress(Killed):
+            save(tmp_path, 3, final_files.BEST)
+    final_files.finish_pairs(tmp_path)
+    pair, problems = final_files.newest(tmp_path)
+    assert (pair.epoch, problems) == (epoch, [])
+    assert pair.params.read_text() == f"weights {epoch}"
+    onnx = ["mobilenet-best.onnx"] if epoch == 2 else []  # it goes with its parameters
+    assert names(tmp_path) == [*onnx, "mobilenet-best.params", "mobilenet-best.states"]
+
+
+def test_what_a_killed_process_left_half_done_is_removed(tmp_path):
+    """Oracle: the names by hand: those that this module writes, and nobody else's."""
+    ours = [".mobilenet-best.params", ".mobilenet-0003.states", "..mobilenet-0003.states.x1y"]
+    ours += ["..mobilenet-0003.params.partial", ".mobilenet-best.onnx.abc"]
+    others = [".mobilenet-notes", ".results", "mobilenet-0003.params"]
+    for name in ours + others:
+        (tmp_path / name).write_text("half")
+    final_files.finish_pairs(tmp_path)
+    assert names(tmp_path) == sorted(others)
 
 
 def test_old_pairs_are_removed_and_the_best_stays(tmp_path):
@@ -86,8 +168,21 @@ def test_old_pairs_are_removed_and_the_best_stays(tmp_path):
     assert names(tmp_path) == sorted(pairs[3] + pairs[12] + best + others)
     final_files.keep_newest(5, tmp_path)
     assert names(tmp_path) == sorted(pairs[3] + pairs[12] + best + others)
-    final_files.forget_pairs_after(3, tmp_path)
-    assert names(tmp_path) == sorted(pairs[3] + best + others)
+    assert final_files.names_after(3, tmp_path) == ["0012"]
+
+
+def test_pairs_are_set_aside_with_their_exports(tmp_path):
+    """Oracle: the names by hand; a second time, another folder."""
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    (tmp_path / "results.jsonl").write_text("lines")
+    (tmp_path / "mobilenet-0002.onnx").write_text("exported")
+    target = final_files.set_aside(["0002"], tmp_path)
+    moved = ["mobilenet-0002.onnx", "mobilenet-0002.params", "mobilenet-0002.states"]
+    assert names(target) == [*moved, "results.jsonl"]
+    kept = ["mobilenet-0001.params", "mobilenet-0001.states", "results.jsonl"]
+    assert names(tmp_path) == ["earlier-1", *kept]
+    assert final_files.set_aside(["0001"], tmp_path).name == "earlier-2"
 
 
 def test_values_can_be_read_without_the_arrays_class(tmp_path):

@@ -20,6 +20,14 @@ def test_lines_are_appended_with_the_time(tmp_path, capsys):
     assert capsys.readouterr().out == "shown one\nshown two\n"
 
 
+def test_warnings_are_on_standard_error_and_in_the_file(tmp_path, capsys):
+    """Oracle: by hand."""
+    with Log(tmp_path / "log") as log:
+        log.warn("careful")
+    assert capsys.readouterr() == ("", "warning: careful\n")
+    assert (tmp_path / "log").read_text().endswith(" warning: careful\n")
+
+
 def test_a_full_disk_names_the_file():
     """Oracle: /dev/full, which is always full."""
     with Log("/dev/full") as log, pytest.raises(OSError, match="/dev/full"):

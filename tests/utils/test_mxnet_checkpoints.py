@@ -183,6 +183,30 @@ def test_parameter_files_that_do_not_fit_are_named(tmp_path):
             load_parameters(net, path, [mx.cpu()])
 
 
+def test_parameter_files_of_other_numbers_are_named(tmp_path):
+    """Oracle: by hand: half precision fits, infinity, integers and other names do not."""
+    net, _ = make([mx.cpu()])
+    path = str(tmp_path / "n.params")
+    save_parameters(net, path)
+    good = mx.nd.load(path)
+    name = "classifier.weight"
+    mx.nd.save(path, good | {name: good[name].astype("float16")})
+    load_parameters(net, path, [mx.cpu()])
+    for change, message in (
+        ({name: good[name] * float("inf")}, "classifier.weight holds numbers that are not finite"),
+        ({name: good[name].astype("int32")}, "n.params does not fit the network"),
+        ({name: good[name].tostype("row_sparse")}, "is no dense array"),
+        (
+            {name: good[name].T},
+            r"classifier.weight has shape \(8, 4\), in the network it is \(4, 8",
+        ),
+        ({"other": good[name]}, "has a parameter other"),
+    ):
+        mx.nd.save(path, good | change)
+        with pytest.raises(UserError, match=message):
+            load_parameters(net, path, [mx.cpu()])
+
+
 @pytest.mark.parametrize("missing", [1, 100, 20_000])
 def test_a_full_disk_keeps_the_last_good_parameters(tmp_path, missing):
     """Oracle: the bytes from before; MXNet itself does not notice that the last bytes are cut."""

@@ -1,6 +1,7 @@
 """The check of an exported network against the one that was trained."""
 
 import json
+import sys
 
 import numpy as np
 import onnx
@@ -11,12 +12,12 @@ from models.torch_mobilenet_v1 import folded_weights
 from tests.models.randomized import randomized_net
 from utils.errors import UserError
 from utils.image_transforms import preprocessing
-from utils.onnx_export import export_onnx
+from utils.onnx_export import check_onnxruntime, export_onnx
 
 IMAGES = np.random.default_rng(0).standard_normal((4, 3, 32, 32), dtype=np.float32)
 
 
-def export(path, factor=1.0):
+def export(path, factor=1.0, name="é"):
     """Export a network that claims logits of `factor` times its own; return the difference."""
     net = randomized_net((8,) * 14, 5)
 
@@ -24,7 +25,7 @@ def export(path, factor=1.0):
         with torch.no_grad():
             return factor * net(torch.from_numpy(images)).numpy()
 
-    about = {"classes": ["a", "b", "c", "d", "é"]}
+    about = {"classes": ["a", "b", "c", "d", name]}
     return export_onnx(path, folded_weights(net), preprocessing(32, 0.8), about, IMAGES, logits)
 
 
@@ -35,6 +36,21 @@ def test_a_right_export_is_kept_and_tells_how_to_use_it(tmp_path):
     assert texts["classes"][4] == "é"
     assert texts["preprocessing"] == preprocessing(32, 0.8)
     assert (texts["opset"], texts["input_size"]) == (17, 32)
+
+
+def test_no_class_name_ends_an_export(tmp_path):
+    """Oracle: a name that is not UTF-8, as Python reads it from a file system, and back."""
+    export(tmp_path / "n.onnx", name="caf\udce9")
+    texts = {e.key: json.loads(e.value) for e in onnx.load(tmp_path / "n.onnx").metadata_props}
+    assert texts["classes"][4] == "caf\udce9"
+
+
+def test_a_missing_onnxruntime_is_named(monkeypatch):
+    """Oracle: the package's name in the line; None in sys.modules is what cannot be imported."""
+    check_onnxruntime()
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UserError, match="needs onnxruntime"):
+        check_onnxruntime()
 
 
 @pytest.mark.parametrize("factor", [1.002, np.nan])
