@@ -25,7 +25,7 @@ from nas.conformal import Interval
 from nas.latency_table import LatencyTable
 from nas.validated_fit import fit_validated, number_of_fits
 from utils.benchmark_report import as_json, as_text, result
-from utils.benchmarked_networks import open_networks, predict, widest
+from utils.benchmarked_networks import facts, open_networks, predict, widest
 from utils.conditions import refuse_other_networks, speed_ratio, warn_of_differences
 from utils.devices import open_device
 from utils.errors import exits_with_one_line
@@ -136,6 +136,8 @@ def benchmark(args):
     workload, protocol = measuring(args)
     device = open_device(args.device, workload)
     metadata = describe(args, device, search_space(args), protocol)
+    precisions = {facts(network, workload)["precision"] for network in networks}
+    metadata["dtype"] = ", ".join(sorted(precisions))  # files have their own
     if table:
         warn_of_differences(table.metadata, metadata)
     metadata["state_before"] = device.state()

@@ -9,10 +9,14 @@ ours is, and goes backward after each pass.
     multiply    three full-width passes whose masks are F.broadcast_mul(y, mask)
     block       … whose masks get no gradient: y * F.broadcast_like(F.BlockGrad(mask), y)
     sequence    … of our own masked pass: what remains is the cut-out and the unmasked pass
+
+Printed as well: the most memory of training steps against that of training steps that make one
+full-width pass, each in a process of its own.
 """
 
 import argparse
 import gc
+import multiprocessing
 import os
 import platform
 import time
@@ -20,8 +24,10 @@ import time
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.memory import resident_mib
 from benchmarks.timing import spread
 from models.mxnet_mobilenet_v1 import MobileNetV1
+from models.mxnet_passes import Pass
 from models.mxnet_slimmable import SlimmableMobileNetV1, cut_out, sandwich_step
 from nas.search_space import SearchSpace
 from utils.mxnet_runtime import mx
@@ -93,8 +99,8 @@ def seconds(function):
     return time.perf_counter() - start
 
 
-def compare(size, batch_size, repeats, seed):
-    """Time our step against each twin and print images/s, ratios and gradient differences."""
+def prepared(size, batch_size, seed):
+    """Return (search space, initialised net, images, labels, widths)."""
     space = SearchSpace(input_size=size, classes=1000 if size >= 64 else 10)
     rng = np.random.default_rng(seed)
     mx.random.seed(seed)
@@ -103,6 +109,47 @@ def compare(size, batch_size, repeats, seed):
     widths = mx.nd.array([space.draw_uniform(rng) for _ in range(batch_size)])
     net = SlimmableMobileNetV1(space.smallest, space.largest, space.classes)
     net.initialize()
+    return space, net, images, labels, widths
+
+
+def peak_mib(name, size, batch_size, seed):
+    """Return the most memory, MiB, of training steps in this process, above the idle net's.
+
+    name: "step", or "full" for one full-width pass
+    """
+    _, net, images, labels, widths = prepared(size, batch_size, seed)
+    trained = net.collect_params() if name == "step" else net.full.collect_params()
+    trainer = mx.gluon.Trainer(trained, "sgd", {"momentum": 0.9})
+    mx.nd.waitall()
+    idle = resident_mib("VmRSS")
+    full = Pass(net.full, {"images": images}, images.context) if name == "full" else None
+    for _ in range(2):  # the second finds the momenta in place
+        if full:
+            trained.zero_grad()
+            logits = full.forward()
+            full.backward(mx.nd.softmax(logits) - mx.nd.one_hot(labels, logits.shape[1]))
+        else:
+            sandwich_step(net, [images], [labels], [widths])
+        trainer.step(batch_size)
+        mx.nd.waitall()
+    return resident_mib("VmHWM") - idle
+
+
+def compare_memory(*arguments):
+    """Print the most memory of a step and of one full-width pass, and their ratio."""
+    context = multiprocessing.get_context("spawn")
+    peaks = []
+    for name in ("step", "full"):
+        with context.Pool(1) as pool:
+            peaks.append(pool.apply(peak_mib, (name, *arguments)))
+    step, full = peaks
+    print("  most memory of the process above the idle net, with the optimiser's update")
+    print(f"    step {step:.0f} MiB, one full-width pass {full:.0f} MiB: {step / full:.2f} ×")
+
+
+def compare(size, batch_size, repeats, seed):
+    """Time our step against each twin and print images/s, ratios and gradient differences."""
+    space, net, images, labels, widths = prepared(size, batch_size, seed)
     # Without shifts, gradients of the scales in front of depthwise layers are 0 up to rounding.
     for parameter in net.full.collect_params(".*beta").values():
         parameter.set_data(mx.nd.random.normal(0, 0.2, parameter.shape))
@@ -136,6 +183,7 @@ def compare(size, batch_size, repeats, seed):
         print("    gradients differ by at most {:.0e}, median {:.0e}".format(*difference))
         del masked, parameters, twin
         gc.collect()  # the static memory of a twin is as much as our step's
+    compare_memory(size, batch_size, seed)
 
 
 def main():

@@ -17,7 +17,6 @@ import argparse
 import itertools
 import multiprocessing
 import platform
-import re
 import time
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ import torch.nn.functional as F
 from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
+from benchmarks.memory import resident_mib
 from benchmarks.timing import spread
 from models.torch_mobilenet_v1 import MobileNetV1, convolutions
 from models.torch_slimmable import SlimmableMobileNetV1, sandwich_step
@@ -193,12 +193,6 @@ def peaks_mib(name, size, batch_size, device, dtype, seed):
     events = profiler.profiler.kineto_results.events()
     changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
     return max(itertools.accumulate(size for _, size in changes)) / 2**20, resident
-
-
-def resident_mib(field):
-    """Return this process's resident memory, VmRSS, or the greatest so far, VmHWM."""
-    status = Path("/proc/self/status").read_text()
-    return int(re.search(rf"{field}:\s+(\d+) kB", status)[1]) / 2**10
 
 
 def compare_memory(*arguments):

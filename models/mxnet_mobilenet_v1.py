@@ -41,9 +41,16 @@ class ConvBatchNormReLU(nn.HybridBlock):
         x = self.norm(self.convolution(x))
         if not self._fused:
             return F.relu(x)
-        # A slice that leaves nothing out resets the layout. (x * 1 would be computed in place,
-        # and keep it.)
-        return F.slice_axis(x, axis=0, begin=0, end=None)
+        return plain_layout(F, x)
+
+
+def plain_layout(F, x):
+    """Return x (B, C, H, W) with its values and its gradient out of oneDNN's blocked layout.
+
+    By a transpose that moves nothing. (x * 1 would be computed in place, and keep the layout;
+    operators that do not know the layouts, such as slices, keep a copy of their input for ever.)
+    """
+    return F.transpose(x, axes=(0, 1, 2, 3))
 
 
 def convolutions(configuration):

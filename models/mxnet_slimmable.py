@@ -14,7 +14,8 @@ Source: Yu and Huang 2019 (sandwich rule, in-place distillation); Berman et al. 
 import numpy as np
 
 from models.mobilenet_v1 import BASE_WIDTHS, check_within
-from models.mxnet_mobilenet_v1 import MobileNetV1
+from models.mxnet_mobilenet_v1 import MobileNetV1, plain_layout
+from models.mxnet_passes import SharedPasses
 from models.sandwich import SandwichLosses
 from utils.mxnet_runtime import mx
 
@@ -45,6 +46,8 @@ class MaskedPass(MobileNetV1):
                 # Each image's channels are its sequence. A pass with F.broadcast_mul(x, mask)
                 # takes twice as long: it goes backward into the masks too.
                 x = F.SequenceMask(x, width, use_sequence_length=True, axis=1)
+                if not is_last:  # its gradient comes in the layout of a convolution
+                    x = plain_layout(F, x)
         return self.classifier(self.pool(x))
 
 
@@ -70,6 +73,16 @@ class SlimmableMobileNetV1(mx.gluon.Block):
         for parameter in shared.values():
             if parameter.grad_req != "null":
                 parameter.grad_req = "add"
+        self._passes = {}
+
+    def passes(self, images, widths):
+        """Return the SharedPasses of these images' shape and device, with the arrays loaded."""
+        shape, context = images.shape, images.context
+        if context not in self._passes or not self._passes[context].fit(self, shape, context):
+            self._passes.pop(context, None)  # first: its memory is free for the new ones
+            self._passes[context] = SharedPasses(self, shape, context)
+        self._passes[context].load(images, widths)
+        return self._passes[context]
 
     def forward(self, images):
         return self.full(images)
@@ -149,38 +162,39 @@ def sandwich_step(net, images, labels, widths):
         them: images of shape (B, 3, H, W), class numbers (B,), random widths (B, 14)
     Gradients are the sum of the three passes' and the mean over the images of all contexts: the
     optimiser's step is trainer.step(1). Each pass goes backward before the next one starts, so
-    that the activations of only one are needed at a time. (A net hybridised with static_alloc
-    keeps the memory of all three; without, a step on a CPU takes twice as long.)
+    that the activations of only one are needed at a time, and all take turns in one memory.
     """
     net.collect_params().zero_grad()
     batch_size = sum(len(part) for part in labels)
     parts = [
-        _three_passes(net, *arrays, batch_size)
-        for arrays in zip(images, labels, widths, strict=True)
+        _three_passes(net.passes(x, rows), y, batch_size)
+        for x, y, rows in zip(images, labels, widths, strict=True)
     ]
     mx.nd.waitall()  # an error of this step shows here, not in a later one
     columns = zip(*parts, strict=True)
     return SandwichLosses(*(np.concatenate([x.asnumpy() for x in column]) for column in columns))
 
 
-def _three_passes(net, images, labels, widths, batch_size):
+def _three_passes(passes, labels, batch_size):
     """Add one context's share to the gradients; return the four losses of its images, unread."""
-    with mx.autograd.record():  # the sandwich rule: greatest …
-        logits = net.full(images)
-        full = _hard_cross_entropy(logits, labels)
-        loss = full.sum() / batch_size
-    loss.backward()
+
+    def backward(of, logits, loss, target):
+        logits.attach_grad()
+        with mx.autograd.record():
+            losses = loss(logits, target)
+            mean = losses.sum() / batch_size
+        mean.backward()
+        of.backward(logits.grad)
+        return losses.detach()
+
+    logits = passes.full.forward()  # the sandwich rule: greatest …
+    full = backward(passes.full, logits, _hard_cross_entropy, labels)
     target = mx.nd.softmax(logits.detach())  # in-place distillation
 
-    with mx.autograd.record():  # … least …
-        soft_smallest = _soft_cross_entropy(net.narrow(images), target)
-        loss = soft_smallest.sum() / batch_size
-    loss.backward()
+    logits = passes.narrow.forward()  # … least …
+    soft_smallest = backward(passes.narrow, logits, _soft_cross_entropy, target)
 
-    with mx.autograd.record():  # … and random widths
-        logits = net.masked(images, widths)
-        soft_random = _soft_cross_entropy(logits, target)
-        loss = soft_random.sum() / batch_size
-    loss.backward()
+    logits = passes.masked.forward()  # … and random widths
+    soft_random = backward(passes.masked, logits, _soft_cross_entropy, target)
     random = _hard_cross_entropy(logits.detach(), labels)
     return full, random, soft_smallest, soft_random

@@ -33,7 +33,6 @@ class MXNetSupernet:
         mx.random.seed(seed)
         self._net = SlimmableMobileNetV1(space.smallest, space.largest, space.classes)
         self._net.initialize(ctx=self._contexts)
-        self._net.hybridize(static_alloc=True, static_shape=True)
         self._trainer = mx.gluon.Trainer(
             self._net.collect_params(),
             "sgd",

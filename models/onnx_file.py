@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import onnx
 
 from models.mobilenet_v1 import IMAGE_CHANNELS, check_configuration
+from models.onnx_cost import Values, count_macs, count_parameters, precision
 from utils.errors import UserError
 
 
@@ -15,6 +17,7 @@ from utils.errors import UserError
 class OnnxFile:
     """A file with one input, images (B, 3, H, H), and one output, logits (B, classes).
 
+    dtype: NumPy's, of the images
     configuration: the widths that the file's metadata tell, None if they tell none
     batch_size: None if any fits
     """
@@ -23,6 +26,7 @@ class OnnxFile:
     model: onnx.ModelProto
     input_size: int
     classes: int
+    dtype: np.dtype
     batch_size: int | None
     configuration: tuple[int, ...] | None
 
@@ -34,23 +38,27 @@ class OnnxFile:
         try:
             model = onnx.load(path)
             onnx.checker.check_model(model)
-        # Whatever protobuf's decoder and the checker raise for bytes that are no model.
+        # Whatever protobuf's decoder and the checker raise for bytes that are no model, and for
+        # weights in other files that are not there.
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(f"{path} is no ONNX model ({reason})") from None
-        constants = {tensor.name for tensor in model.graph.initializer}
-        inputs = [value for value in model.graph.input if value.name not in constants]
-        shapes = [[d.dim_value for d in value.type.tensor_type.shape.dim] for value in inputs]
-        sizes = _shapes(model, batch_size=shapes[0][0] or 1) if len(shapes) == 1 else {}
-        outputs = [sizes.get(value.name, ()) for value in model.graph.output]
-        match shapes, outputs:
-            case [[[batch_size, channels, height, width]], [(_, classes)]] if (
-                channels == IMAGE_CHANNELS and height == width > 0 and classes > 0
+        inputs, outputs = _inputs(model), list(model.graph.output)
+        shapes = [_dimensions(value) for value in inputs]
+        match shapes:
+            case [[batch_size, channels, height, width]] if (
+                channels == IMAGE_CHANNELS and height == width > 0
             ):
-                return cls(str(path), model, height, classes, batch_size or None, _widths(model))
+                values = Values(_with_batch(model, batch_size or 1))
+                shapes_out = [values.shape(value.name) for value in outputs]
+                if [len(shape or ()) for shape in shapes_out] == [2]:
+                    dtype = _images_dtype(path, inputs[0])
+                    classes = shapes_out[0][1]
+                    widths = _widths(model)
+                    return cls(str(path), model, height, classes, dtype, batch_size or None, widths)
         raise UserError(
             f"{path}: expected images of shape (batch, {IMAGE_CHANNELS}, H, H) and logits of shape "
-            f"(batch, classes), found inputs {shapes} and outputs {outputs}"
+            f"(batch, classes), found inputs {_shapes(inputs)} and outputs {_shapes(outputs)}"
         )
 
     def serialized(self, batch_size):
@@ -62,43 +70,64 @@ class OnnxFile:
             )
         return _with_batch(self.model, batch_size).SerializeToString()
 
+    @cached_property
+    def _values(self):
+        return Values(_with_batch(self.model, self.batch_size or 1))
+
     @property
     def macs(self):
-        """The multiply-accumulate operations of one image in convolutions and matrix products."""
-        batch_size = self.batch_size or 1
-        shapes = _shapes(self.model, batch_size)
-        constants = {tensor.name: tuple(tensor.dims) for tensor in self.model.graph.initializer}
-        total = 0
-        for node in self.model.graph.node:
-            if node.op_type in {"Conv", "Gemm", "MatMul"} and node.input[1] in constants:
-                kernel, outputs = constants[node.input[1]], np.prod(shapes[node.output[0]])
-                if node.op_type == "Conv":
-                    total += outputs * np.prod(kernel[1:])  # products of each number of the output
-                else:
-                    total += outputs * np.prod(kernel) // shapes[node.output[0]][-1]
-        return int(total) // batch_size
+        """The multiply-accumulate operations of one image; None if they cannot be known."""
+        total = count_macs(self.model, self._values)
+        return None if total is None else total // (self.batch_size or 1)
 
     @property
     def parameters(self):
-        """The number of parameters; BatchNorm, where it was folded in, counts one per channel."""
-        return int(sum(np.prod(t.dims, dtype=int) for t in self.model.graph.initializer))
+        """The number of parameters; see models.onnx_cost.count_parameters."""
+        return count_parameters(self.model)
+
+    @property
+    def precision(self):
+        """The types of what is multiplied: "fp32", "int8", "fp32 + int8"."""
+        return precision(self.model, self._values)
+
+
+def _inputs(model):
+    """Return the inputs of a model; old files list the weights among them."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in constants]
 
 
 def _with_batch(model, batch_size):
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
-    for value in (*fixed.graph.input, *fixed.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_value = batch_size
+    for value in (*_inputs(fixed), *fixed.graph.output):
+        for first in value.type.tensor_type.shape.dim[:1]:
+            first.dim_value = batch_size
     return fixed
 
 
-def _shapes(model, batch_size):
-    """Return {name: shape} of all values of a graph."""
-    graph = onnx.shape_inference.infer_shapes(_with_batch(model, batch_size)).graph
-    return {
-        value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
-        for value in (*graph.input, *graph.value_info, *graph.output)
-    }
+def _dimensions(value):
+    """Return the shape of a value, 0 where it is open."""
+    return [d.dim_value for d in value.type.tensor_type.shape.dim]
+
+
+def _shapes(values):
+    """Return shapes as text, open sizes by their names."""
+    shapes = [
+        ", ".join(str(d.dim_value or d.dim_param or "?") for d in value.type.tensor_type.shape.dim)
+        for value in values
+    ]
+    return f"[{', '.join(f'[{shape}]' for shape in shapes)}]"
+
+
+def _images_dtype(path, value):
+    """Return NumPy's type of the images, or raise UserError if it has none for numbers."""
+    element_type = value.type.tensor_type.elem_type
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(element_type)
+    if dtype.kind not in "fiu":
+        name = onnx.TensorProto.DataType.Name(element_type)
+        raise UserError(f"{path}: its images are of type {name}, of which none can be made here")
+    return dtype
 
 
 def _widths(model):

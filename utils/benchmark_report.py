@@ -1,15 +1,21 @@
 """What `latency.py benchmark` prints: one network in full, several as a table, or JSON."""
 
 import json
+import math
 
 from utils.benchmarked_networks import facts
 from utils.rounding import rounded_up
 
+FOLDED = ", BatchNorm folded"
 STATISTICS = ("median", "mean", "min", "iqr")
 
 
 def result(network, timed, prediction_ms, workload, protocol):
-    """Return what was measured of one configuration or OnnxFile as a dictionary; times in ms."""
+    """Return what was measured of one configuration or OnnxFile as a dictionary; times in ms.
+
+    prediction_ms: None if nothing was to be predicted, NaN if it could not be
+    Numbers that are not known are None.
+    """
     measurement = timed.measurement
     batch_s = measurement.reduced_s(protocol.reduction)
     latency_ms = 1e3 * batch_s / workload.batch_size
@@ -21,11 +27,12 @@ def result(network, timed, prediction_ms, workload, protocol):
         "image_ms": {name: ms / workload.batch_size for name, ms in batch_ms.items()},
         "batch_ms": batch_ms,
         "runs": len(measurement.times_s),
-        "gmacs_per_s": known["macs"] * workload.batch_size / batch_s / 1e9,
+        "gmacs_per_s": known["macs"] and known["macs"] * workload.batch_size / batch_s / 1e9,
     }
     if prediction_ms is not None:
-        values["predicted_ms"] = prediction_ms
-        values["prediction_error"] = prediction_ms / latency_ms - 1
+        is_known = not math.isnan(prediction_ms)
+        values["predicted_ms"] = prediction_ms if is_known else None
+        values["prediction_error"] = prediction_ms / latency_ms - 1 if is_known else None
     return values
 
 
@@ -37,22 +44,33 @@ def as_json(results, metadata):
 def as_text(results, metadata):
     """Return the results for people: a table if there are several."""
     body = _one(results[0]) if len(results) == 1 else _table(results)
-    return f"{_conditions(metadata)}\n{body}"
+    return f"{_conditions(results, metadata)}\n{body}"
 
 
-def _conditions(metadata):
+def _conditions(results, metadata):
     protocol = metadata["protocol"]
     how = f"in {protocol['rounds']} rounds" if protocol["rounds"] else "in a row"
     size = metadata["search_space"]["input_size"]
     version = ", ".join(" ".join(pair) for pair in metadata["versions"].items())
+    precisions = ", ".join(sorted({values["precision"] for values in results}))
     return (
-        f"{metadata['device']}: {metadata['device_name']}; {metadata['runtime']} ({version})\n"
-        f"{metadata['dtype']}, batch {metadata['batch_size']}, input {size}×{size}, "
+        f"{metadata['device']}: {metadata['device_name']}; {_runtime(results, metadata)} "
+        f"({version})\n"
+        f"{precisions}, batch {metadata['batch_size']}, input {size}×{size}, "
         f"{metadata['search_space']['classes']} classes, "
         f"{metadata['threads']} thread(s); {protocol['iterations']} runs {how} "
         f"after {protocol['warmup']} untimed; {protocol['clock']} time; "
         f"latency = {protocol['reduction']}, ms per image"
     )
+
+
+def _runtime(results, metadata):
+    """Return the runtime's name; what it says of BatchNorm is of configurations, not of files."""
+    name, folded, rest = metadata["runtime"].partition(FOLDED)
+    files = sum("file" in values for values in results)
+    if not folded or not files:
+        return metadata["runtime"]
+    return name + rest if files == len(results) else f"{name}{FOLDED} (files as they are){rest}"
 
 
 def _one(values):
@@ -65,14 +83,16 @@ def _one(values):
         row = "".join(f"{values[key][statistic]:10.4g}" for statistic in STATISTICS)
         lines.append(f"{name:15}{row}")
     lines.append(
-        f"MACs {rounded_up(values['macs'] / 1e6)} M, "
+        f"MACs {_number(values, 'macs', 1e6, ' M')}, "
         f"parameters {rounded_up(values['parameters'] / 1e6)} M, "
-        f"{values['gmacs_per_s']:.4g} GMAC/s"
+        f"{_number(values, 'gmacs_per_s')} GMAC/s"
     )
     if "predicted_ms" in values:
+        error = values["prediction_error"]
         lines.append(
-            f"predicted {rounded_up(values['predicted_ms'])} ms, "
-            f"error {values['prediction_error']:+.1%}"
+            "predicted –"
+            if error is None
+            else f"predicted {rounded_up(values['predicted_ms'])} ms, error {error:+.1%}"
         )
     return "\n".join(lines)
 
@@ -83,17 +103,25 @@ def _table(results):
     heading = f"{'latency':>9}" + "".join(f"{name:>9}" for name in STATISTICS)
     heading += f"{'MMACs':>9}{'Mparams':>9}{'GMAC/s':>9}"
     heading += f"{'predicted':>11}{'error':>8}" if with_prediction else ""
-    lines = [f"{heading}  configuration"]
+    precision = 2 + max(len(text) for text in ("precision", *(r["precision"] for r in results)))
+    lines = [f"{heading}{'precision':>{precision}}  configuration"]
     for values in results:
         row = f"{rounded_up(values['latency_ms']):>9}"
         row += "".join(f"{values['image_ms'][name]:9.4g}" for name in STATISTICS)
-        row += "".join(f"{rounded_up(values[name] / 1e6):>9}" for name in ("macs", "parameters"))
-        row += f"{values['gmacs_per_s']:9.4g}"
+        row += f"{_number(values, 'macs', 1e6):>9}{rounded_up(values['parameters'] / 1e6):>9}"
+        row += f"{_number(values, 'gmacs_per_s'):>9}"
         if with_prediction:
-            row += f"{rounded_up(values['predicted_ms']):>11}{values['prediction_error']:+8.1%}"
+            error = values["prediction_error"]
+            row += f"{_number(values, 'predicted_ms', unknown='–'):>11}"
+            row += f"{'–' if error is None else f'{error:+.1%}':>8}"
+        row += f"{values['precision']:>{precision}}"
         lines.append(f"{row}  {values['file'] if 'file' in values else _widths(values)}")
     return "\n".join(lines)
 
 
 def _widths(values):
     return f"({', '.join(map(str, values['configuration']))})"
+
+
+def _number(values, key, unit=1, suffix="", unknown="unknown"):
+    return unknown if values[key] is None else f"{rounded_up(values[key] / unit)}{suffix}"

@@ -1,5 +1,8 @@
 """The networks that `latency.py benchmark` is asked to time: configurations and ONNX files."""
 
+import math
+import sys
+
 from models.mobilenet_v1 import count_macs, count_parameters, parse_configuration, scaled_widths
 from utils.errors import UserError
 
@@ -43,11 +46,17 @@ def _open_file(path):
 
 
 def predict(table, network):
-    """Return a latency table's prediction in ms; UserError if a file tells no configuration."""
-    widths = network if isinstance(network, tuple) else network.configuration
-    if widths is None:
-        raise UserError(f"{network.path} does not tell its widths, which --latency-model needs")
-    return table.predict(widths)
+    """Return a latency table's prediction in ms, NaN with a warning if it has none."""
+    path = None if isinstance(network, tuple) else network.path
+    widths = network if path is None else network.configuration
+    try:
+        if widths is None:
+            raise UserError("it does not tell its widths")
+        return table.predict(widths)
+    except UserError as error:
+        name = path or f"({', '.join(map(str, widths))})"
+        print(f"warning: no prediction of {name}: {error}", file=sys.stderr)
+        return math.nan
 
 
 def widest(networks):
@@ -57,16 +66,21 @@ def widest(networks):
 
 
 def facts(network, workload):
-    """Return what is known of a network: configuration, file, MACs and parameters."""
+    """Return what is known of a network: configuration, file, precision, MACs and parameters.
+
+    MACs are None where an ONNX file does not tell them.
+    """
     if isinstance(network, tuple):
         return {
             "configuration": list(network),
+            "precision": workload.dtype,
             "macs": count_macs(network, workload.input_size, workload.classes),
             "parameters": count_parameters(network, workload.classes),
         }
     return {
         "file": network.path,
         "configuration": list(network.configuration) if network.configuration else None,
+        "precision": network.precision,
         "macs": network.macs,
         "parameters": network.parameters,
     }

@@ -10,12 +10,17 @@ OF_THE_PROTOCOL = ("reduction", "clock")
 
 
 def refuse_other_networks(table, args):
-    """Raise UserError if a table was made for another input size or number of classes."""
+    """Raise UserError if a table was made for another input size or number of classes.
+
+    args: of `benchmark`; ONNX files among the configurations tell both
+    """
+    files = [text for text in args.configurations if text.endswith(".onnx")]
     for name in ("input_size", "classes"):
         its, ours = getattr(table, name), getattr(args, name)
         if its != ours:
             option = f"--{name.replace('_', '-')}"
-            raise UserError(f"{table.source} was made for {option} {its}, not for {ours}")
+            of = f", which {files[0]} has" if files else ""
+            raise UserError(f"{table.source} was made for {option} {its}, not for {ours}{of}")
 
 
 def warn_of_differences(model, measured):

@@ -229,6 +229,33 @@ def test_step_equals_three_full_width_masked_passes():
     assert greatest_difference(found, expected) < 1e-4
 
 
+def test_passes_take_turns_in_one_memory():
+    """The activations of a pass, its output among them, are gone once the next one has run."""
+    net, (batch, _, widths) = slimmable(), batch_of(8)
+    passes = net.passes(batch, widths)
+    passes.full.forward()
+    output = passes.full._executor.outputs[0]
+    before = output.asnumpy()
+    passes.masked.forward(), mx.nd.waitall()
+    assert np.abs(output.asnumpy() - before).max() > 0
+
+
+def test_passes_are_bound_once_and_anew_for_other_shapes_and_other_arrays():
+    """Oracle: the losses of a net that never saw the other batch, nor had other arrays."""
+    net, arrays, small = slimmable(), batch_of(16), batch_of(8)
+    before = net.passes(arrays[0], arrays[2])
+    assert net.passes(arrays[0], arrays[2]) is before
+    assert net.passes(small[0], small[2]) is not before
+    net.collect_params().reset_ctx([mx.cpu(0)])
+    parts = [[array] for array in arrays]
+    expected = sandwich_step(slimmable(), *parts)
+    found = sandwich_step(net, *parts)
+    np.testing.assert_allclose(found.random, expected.random, rtol=1e-4, atol=1e-5)
+    assert net.passes(arrays[0], arrays[2]).full._trained[0] is net.full.features[
+        0
+    ].convolution.weight.data(mx.cpu(0))
+
+
 def test_gradients_of_two_contexts_are_together_the_mean_over_all_images():
     """Slices of 10 and 6 images on two contexts against the same slices one after the other."""
     slices = [batch_of(10, seed=1), batch_of(6, seed=2)]

@@ -12,6 +12,7 @@ from models.folded_weights import random_weights
 from models.mobilenet_v1 import count_macs, count_parameters, scaled_widths
 from models.onnx_file import OnnxFile
 from models.onnx_mobilenet_v1 import serialize
+from tests.models.onnx_graphs import classifier, saved
 from utils.errors import UserError
 
 WIDTHS = scaled_widths(0.25)
@@ -72,3 +73,58 @@ def test_other_files_are_refused(tmp_path):
     onnx.save(helper.make_model(graph), tmp_path / "vectors.onnx")
     with pytest.raises(UserError, match=r"expected images .*, found inputs \[\[1, 5\]\]"):
         OnnxFile.load(tmp_path / "vectors.onnx")
+
+
+def test_truncated_files_and_missing_weights_are_named(tmp_path):
+    path = tmp_path / "n.onnx"
+    content = classifier().SerializeToString()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=r"n\.onnx is no ONNX model"):
+        OnnxFile.load(path)
+    onnx.save(classifier(), path, save_as_external_data=True, location="weights", size_threshold=0)
+    assert OnnxFile.load(path).classes == 10
+    (tmp_path / "weights").unlink()
+    with pytest.raises(UserError, match=r"n\.onnx .*weights"):
+        OnnxFile.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda g: g.input.add().CopyFrom(vector("more", [1])), r"\[\[N, 3, 32, 32\], \[1\]\]"),
+        (
+            lambda g: g.output.add().CopyFrom(vector("map", [1, 8, 16, 16])),
+            r"outputs \[\[N, 10\], ",
+        ),
+        (lambda g: g.input[0].CopyFrom(vector("images", [1, 3, "H", "W"])), r"\[1, 3, H, W\]"),
+        (lambda g: g.input[0].CopyFrom(vector("images", [3, 32, 32])), r"inputs \[\[3, 32, 32\]\]"),
+        (lambda g: g.input[0].CopyFrom(vector("images", [])), r"inputs \[\[\]\]"),
+    ],
+    ids=["inputs", "outputs", "open sizes", "no batch", "no axes"],
+)
+def test_other_shapes_are_shown(tmp_path, change, message):
+    """Oracle: the shapes as they were written."""
+    model = classifier()
+    change(model.graph)
+    with pytest.raises(UserError, match=rf"n\.onnx: expected images .*{message}"):
+        OnnxFile.load(saved(model, tmp_path / "n.onnx"))
+
+
+def vector(name, shape):
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+
+def test_images_that_are_no_numbers_are_refused(tmp_path):
+    path = saved(classifier(TensorProto.STRING), tmp_path / "n.onnx")
+    with pytest.raises(UserError, match=r"n\.onnx: its images are of type STRING"):
+        OnnxFile.load(path)
+
+
+def test_weights_that_old_files_list_as_inputs_keep_their_shapes(tmp_path):
+    """Oracle: the sizes of the same network in the present form."""
+    model = classifier()
+    for weight in model.graph.initializer:
+        model.graph.input.add().CopyFrom(vector(weight.name, weight.dims))
+    file = OnnxFile.load(saved(model, tmp_path / "n.onnx"))
+    assert (file.input_size, file.classes, file.batch_size) == (32, 10, None)
+    assert onnxruntime.InferenceSession(file.serialized(2)).get_inputs()[0].shape == [2, 3, 32, 32]

@@ -1,6 +1,7 @@
 """What `benchmark` prints, against numbers worked by hand."""
 
 import json
+import math
 
 import pytest
 
@@ -58,6 +59,35 @@ def test_texts_hold_the_conditions_and_the_numbers():
             assert word in text
         for number in ("2.5", "(16, 32, 64"):
             assert number in text
+
+
+def test_what_is_not_known_is_said_and_is_null():
+    """Oracle: by hand; a file of another precision, without MACs and without a prediction."""
+    unknown = measured(0.5, (0.01,), prediction_ms=math.nan)
+    assert unknown["predicted_ms"] is unknown["prediction_error"] is None
+    file = {"file": "n.onnx", "configuration": None, "precision": "int8"}
+    unknown |= file | {"macs": None, "gmacs_per_s": None}
+    alone = as_text([unknown], METADATA)
+    assert "\nint8, batch 10" in alone
+    assert "MACs unknown" in alone
+    assert "unknown GMAC/s" in alone
+    assert "predicted –" in alone
+    known = measured(0.5, (0.01,), prediction_ms=3.0)
+    heading, columns, first, second = as_text([unknown, known], METADATA).splitlines()[1:]
+    assert heading.startswith("fp32, int8, batch 10")
+    assert columns.split()[-4:] == ["predicted", "error", "precision", "configuration"]
+    assert [first.split()[i] for i in (5, 7)] == ["unknown"] * 2  # MACs and GMAC/s
+    assert first.split()[8:] == ["–", "–", "int8", "n.onnx"]
+    assert "fp32  (16, 32" in second
+
+
+def test_batch_norm_is_folded_in_configurations_and_files_are_as_they_are():
+    metadata = METADATA | {"runtime": "ONNX Runtime, CPU provider, BatchNorm folded"}
+    ours = measured(0.5, (0.01,))
+    file = ours | {"file": "n.onnx"}
+    assert "CPU provider, BatchNorm folded (runtime" in as_text([ours], metadata)
+    assert "CPU provider (runtime" in as_text([file], metadata)
+    assert "BatchNorm folded (files as they are) (runtime" in as_text([file, ours], metadata)
 
 
 def test_json_holds_everything():

@@ -1,5 +1,7 @@
 """What the CPU runtimes that read ONNX graphs share."""
 
+import re
+
 import numpy as np
 
 from models.folded_weights import random_weights
@@ -8,6 +10,8 @@ from models.onnx_file import OnnxFile
 from models.onnx_mobilenet_v1 import serialize
 from utils.devices import CLOCKS, cpu_state
 from utils.errors import UserError
+
+LONGEST_REASON = 400  # characters
 
 
 class OnnxCpu:
@@ -33,9 +37,46 @@ class OnnxCpu:
         network: a configuration, which gets random weights, or a models.onnx_file.OnnxFile
         """
         if isinstance(network, OnnxFile):
-            return self.load(network.serialized(self._workload.batch_size))
+            return self._prepare_file(network)
         weights = random_weights(network, self._workload.classes, self._rng)
-        return self.load(serialize(weights, self._workload.batch_size, self._workload.input_size))
+        model = serialize(weights, self._workload.batch_size, self._workload.input_size)
+        return self.load(model, self._images)
+
+    def _prepare_file(self, file):
+        """Return the handle of an OnnxFile that has run once; UserError if the runtime cannot."""
+        model = file.serialized(self._workload.batch_size)
+        try:
+            handle = self.load(model, self._images_of(file.dtype))
+            self.run(handle)
+        # Each runtime raises what it likes: for operators that it lacks, for shapes that differ.
+        except Exception as error:
+            runtime = self.describe()["runtime"].partition(",")[0]
+            raise UserError(f"{file.path}: {runtime} cannot run it: {_reason(error)}") from None
+        return handle
+
+    def _images_of(self, dtype):
+        """Return random images of a NumPy type; whole numbers are those of bytes."""
+        if dtype.kind == "f":
+            return self._images.astype(dtype, copy=False)
+        low, high = (-128, 127) if dtype == np.int8 else (0, 255)
+        shape = self._images.shape
+        return self._rng.integers(low, high, shape, endpoint=True, dtype=np.int16).astype(dtype)
 
     def release(self, handle):
         """Nothing to do: the memory is freed with the last reference to the handle."""
+
+
+def _reason(error):
+    """Return what a runtime says in an exception as one line, without where in its source."""
+    text = str(error)
+    if "\n-- " in text:  # OpenVINO's list of what failed
+        text = text[text.index("\n-- ") + len("\n-- ") :]
+    for source in (
+        r"\[ONNXRuntimeError\] : \d+ : \w+ : ",
+        r"/onnxruntime_src/\S+ [^()]*\([^()]*\)",
+        r"Exception from \S+:\d+:",
+        r"Check '[^']*' failed at \S+:\d+:",
+    ):
+        text = re.sub(source, " ", text)
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} …"

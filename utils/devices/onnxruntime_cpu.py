@@ -19,6 +19,7 @@ class OnnxRuntimeCpu(OnnxCpu):
         self._options = onnxruntime.SessionOptions()
         self._options.intra_op_num_threads = workload.threads
         self._options.inter_op_num_threads = 1
+        self._options.log_severity_level = 4  # what is wrong is in the exceptions
 
     def describe(self):
         """Return the processor, the runtime and its versions."""
@@ -28,13 +29,13 @@ class OnnxRuntimeCpu(OnnxCpu):
             "versions": versions("onnxruntime"),
         }
 
-    def load(self, model):
-        """Return the handle of a serialized ONNX model."""
+    def load(self, model, images):
+        """Return the handle of a serialized ONNX model that reads these images."""
         session = onnxruntime.InferenceSession(
             model, self._options, providers=["CPUExecutionProvider"]
         )
         binding = session.io_binding()
-        binding.bind_cpu_input(session.get_inputs()[0].name, self._images)
+        binding.bind_cpu_input(session.get_inputs()[0].name, images)
         binding.bind_output(session.get_outputs()[0].name, "cpu")
         return session, binding
 

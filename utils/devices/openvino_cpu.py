@@ -32,11 +32,11 @@ class OpenVinoCpu(OnnxCpu):
             "versions": versions("openvino"),
         }
 
-    def load(self, model):
-        """Return the handle of a serialized ONNX model."""
+    def load(self, model, images):
+        """Return the handle of a serialized ONNX model that reads these images."""
         compiled = self._core.compile_model(self._core.read_model(model), "CPU", self._options)
         request = compiled.create_infer_request()
-        request.set_input_tensor(openvino.Tensor(self._images, shared_memory=True))
+        request.set_input_tensor(openvino.Tensor(images, shared_memory=True))
         return request
 
     def run(self, request):
