@@ -15,6 +15,11 @@ Latencies are milliseconds per image. In the folder --expname it writes
 Source: Berman et al., AOWS, CVPR 2020.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -31,6 +36,7 @@ from utils.data import open_dataset
 from utils.errors import UserError, exits_with_one_line
 from utils.latency_limits import open_limits
 from utils.nas_options import parse_options
+from utils.progress import progress_bar
 from utils.ranks import folder_to_write, rank, silent_unless_first
 from utils.records import Appender
 from utils.reranking import rerank
@@ -137,7 +143,7 @@ def train_epoch(options, net, search, train, start, log):
     sums, epoch, begun = dict(start.loss_sums), start.epoch, time.perf_counter()
     batches = enumerate(net.batches(train, epoch, start.step), start.step)
     title = f"epoch {epoch + 1}/{options.epochs}"
-    bar = tqdm(batches, title, steps, initial=start.step, leave=False)
+    bar = progress_bar(batches, title, steps, initial=start.step, leave=False)
     for step, (images, labels) in bar:
         progress = epoch + step / steps
         rng = np.random.default_rng((options.seed, epoch, step))

@@ -11,6 +11,11 @@ ours is, and goes backward after each pass.
     sequence    … of our own masked pass: what remains is the cut-out and the unmasked pass
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import argparse
 import gc
 import os
@@ -18,13 +23,13 @@ import platform
 import time
 
 import numpy as np
-from tqdm import tqdm
 
 from benchmarks.timing import spread
 from models.mxnet_mobilenet_v1 import MobileNetV1
 from models.mxnet_slimmable import SlimmableMobileNetV1, cut_out, sandwich_step
 from nas.search_space import SearchSpace
 from utils.mxnet_runtime import mx
+from utils.progress import progress_bar
 
 
 class PlainMaskedPass(MobileNetV1):
@@ -127,7 +132,8 @@ def compare(size, batch_size, repeats, seed):
         actual = gradients(net.full.collect_params())
         twin()
         difference = gradient_difference(actual, gradients(parameters))
-        pairs = [(seconds(ours), seconds(twin)) for _ in tqdm(range(repeats), masks, leave=False)]
+        bar = progress_bar(range(repeats), masks, leave=False)
+        pairs = [(seconds(ours), seconds(twin)) for _ in bar]
         rates = batch_size / np.array(pairs)
         print(f"  twin {masks}")
         print(f"    ours   {spread(rates[:, 0], '.1f')} images/s")

@@ -1,7 +1,6 @@
 """The slimmable network as train_nas.py trains it in MXNet: optimiser, steps, accuracies."""
 
 import numpy as np
-from tqdm import tqdm
 
 from models.mxnet_mobilenet_v1 import reestimate_batch_norm
 from models.mxnet_slimmable import SlimmableMobileNetV1, cut_out, sandwich_step
@@ -14,6 +13,7 @@ from utils.mxnet_checkpoints import (
 )
 from utils.mxnet_data import batches
 from utils.mxnet_runtime import contexts, mx
+from utils.progress import progress_bar
 
 REESTIMATION_IMAGES = 512  # training images that BatchNorm statistics are re-estimated on
 
@@ -80,7 +80,7 @@ class MXNetSupernet:
         correct, seen = np.zeros(len(nets)), 0
         keys = validation_batches(len(val), self._batch_size)
         read = batches(val, keys, self._workers, fill=False)
-        bar = tqdm(read, "validation", len(keys), leave=False)
+        bar = progress_bar(read, "validation", len(keys), leave=False)
         for images, labels in bar:
             seen += len(labels)
             for x, y in zip(self._split(images), self._split(labels), strict=True):

@@ -1,7 +1,8 @@
 """What each width costs in loss: sliding windows per (layer, width), the unary potentials."""
 
-import numba
 import numpy as np
+
+from nas.compiled import njit
 
 
 class WidthLosses:
@@ -91,7 +92,7 @@ class WidthLosses:
         return losses
 
 
-@numba.njit(cache=True)
+@njit
 def _record(rings, sums, counts, states, losses, full_losses):
     """Record one batch unless a loss is not finite; returns whether it did.
 

@@ -5,12 +5,11 @@ is. Everything else happens in the process that trains, whatever the number of w
 """
 
 import functools
-import sys
 
 import numpy as np
-from tqdm import tqdm
 
 from utils.errors import UserError
+from utils.progress import warn
 
 BROKEN = -1  # label of an image that cannot be read
 
@@ -52,11 +51,6 @@ def good_images(batches, keys, dataset, fill, to_numpy):
             warn(f"broken images skipped: {broken} of {broken + good}")
     if broken and not good:
         raise UserError(f"none of {broken} images can be read")
-
-
-def warn(message):
-    """Write a warning above the progress bars."""
-    tqdm.write(f"warning: {message}", file=sys.stderr)
 
 
 _warn_once = functools.cache(warn)

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from utils.errors import UserError
 from utils.image_dataset import ImageDataset
+from utils.progress import progress_bar
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -82,4 +82,4 @@ def _image_names(folder):
 
 
 def _progress(values, root):
-    return tqdm(values, desc=f"listing {root}", unit="class", delay=2, leave=False)
+    return progress_bar(values, desc=f"listing {root}", unit="class", delay=2, leave=False)

@@ -8,15 +8,19 @@ folders in /imagenet/train and /imagenet/val. The images' files are stored as th
 the class folders. Broken images are left out, with a warning each.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import argparse
 import io
 
-from tqdm import tqdm
-
-from utils.broken_images import BrokenImage, warn
+from utils.broken_images import BrokenImage
 from utils.errors import UserError, exits_with_one_line
 from utils.image_dataset import Recipe, read_image
 from utils.image_folder import open_image_folder
+from utils.progress import progress_bar, warn
 from utils.recordio import image_record
 from utils.records import atomic_write
 
@@ -46,7 +50,7 @@ def write_records(dataset, prefix, resize=None, quality=95):
     Raises UserError if there is no good image, OSError if the disk is full.
     """
     broken, offset, index = 0, 0, []
-    bar = tqdm(range(len(dataset)), desc=f"writing {prefix}.rec", unit="image")
+    bar = progress_bar(range(len(dataset)), desc=f"writing {prefix}.rec", unit="image")
     with atomic_write(f"{prefix}.rec") as records:
         for number in bar:
             path = dataset.path(number)

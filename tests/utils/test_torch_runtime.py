@@ -25,7 +25,9 @@ def test_more_gpus_than_one_process_takes_need_torchrun():
 def test_missing_gpus_are_counted(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setenv("LOCAL_RANK", "2")
+    torchrun = {"RANK": 2, "WORLD_SIZE": 4, "LOCAL_RANK": 2, "MASTER_ADDR": "h", "MASTER_PORT": 1}
+    for name, value in torchrun.items():
+        monkeypatch.setenv(name, str(value))
     with pytest.raises(UserError, match="GPU 3 was asked for, PyTorch sees 2"):
         open_device(1)
 
