@@ -35,6 +35,7 @@ from utils.errors import exits_with_one_line
 from utils.fit_report import device_name, fit_as_text, validation_as_text
 from utils.latency_options import fit_weights, measuring, parse_args, search_space
 from utils.measuring import REFERENCE, Bench, drift, sample_line
+from utils.memory import naming_what_needs_memory
 from utils.plotting import plot_correlation, plot_cross_validation
 from utils.progress import progress_bar, warn
 from utils.report import write_report
@@ -189,6 +190,7 @@ def networks_bar(done, total, iterations):
 
 
 @exits_with_one_line
+@naming_what_needs_memory("--batch-size", "--input-size")
 def main(argv=None):
     """Run the stage that the command line names."""
     args = parse_args(__doc__, argv)

@@ -35,6 +35,7 @@ from utils.final_options import parse_options
 from utils.final_recipe import mixup_share
 from utils.final_results import Record, Result, draw_curves, last_epoch
 from utils.image_dataset import Recipe
+from utils.memory import check_images_fit, naming_what_needs_memory
 from utils.onnx_export import export_onnx
 from utils.progress import progress_bar
 from utils.record_images import open_records
@@ -45,9 +46,11 @@ MIXUP_STREAM = 1  # sets the mixtures' random numbers apart from those of the or
 
 
 @exits_with_one_line
+@naming_what_needs_memory("--batch-size", "--input-size", "--num-workers")
 def main(arguments=None):
     """Train, evaluate and save, epoch after epoch; then export."""
     options = parse_options(__doc__, arguments)
+    check_images_fit(options.batch_size, options.input_size, "--batch-size", "--input-size")
     with open_training(options) as training:
         data = open_data(options, training)
         classes = check_classes(options, data)

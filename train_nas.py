@@ -35,6 +35,7 @@ from utils import supernet_checkpoints
 from utils.data import open_dataset
 from utils.errors import UserError, exits_with_one_line
 from utils.latency_limits import open_limits
+from utils.memory import check_images_fit, naming_what_needs_memory
 from utils.nas_options import parse_options
 from utils.progress import progress_bar
 from utils.ranks import folder_to_write, rank, silent_unless_first
@@ -253,11 +254,13 @@ def report_answer(options, search, limits, start, reranked):
 
 
 @exits_with_one_line
+@naming_what_needs_memory("--batch-size", "--window", "--workers")
 def main(arguments=None):
     options = parse_options(__doc__, arguments)
     with silent_unless_first():
         limits = open_limits(options.latency_model, options.latency_target, options.confidence)
         search = open_search(options, limits)
+        check_images_fit(options.batch_size, search.space.input_size, "--batch-size")
         Path(options.expname).mkdir(parents=True, exist_ok=True)
         start, load_network = supernet_checkpoints.load(options, search)
         with folder_to_write(options.expname) as options.expname:

@@ -39,12 +39,22 @@ def naming_what_needs_memory(*options):
     except Exception as error:
         if not lacks_memory(error):
             raise
-        reason = str(error).strip().partition("\n")[0]
+        reason = _line_of_reason(error)
     else:
         return
-    raise UserError(
-        f"not enough memory{f' ({reason})' if reason else ''}: lower {' or '.join(options)}"
-    )
+    raise UserError(f"not enough memory{reason and f' ({reason})'}: lower {_either(options)}")
+
+
+def _line_of_reason(error):
+    """Return the line of a message that says what lacks; MXNet begins with its own traceback."""
+    lines = str(error).strip().splitlines()
+    telling = [line for line in lines if any(phrase in line.lower() for phrase in PHRASES)]
+    return (telling or lines or [""])[0].strip()
+
+
+def _either(options):
+    """Return names as text: a, b or c."""
+    return " or ".join(filter(None, (", ".join(options[:-1]), options[-1])))
 
 
 def check_images_fit(batch_size, input_size, *options):
@@ -57,7 +67,7 @@ def check_images_fit(batch_size, input_size, *options):
         raise UserError(
             f"{batch_size} images of {input_size}×{input_size} pixels take "
             f"{needed / 1e9:.3g} GB, this process can have {present / 1e9:.3g} GB: "
-            f"lower {' or '.join(options)}"
+            f"lower {_either(options)}"
         )
 
 
