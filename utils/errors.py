@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import select
 import sys
 import time
 
@@ -80,9 +81,17 @@ def _is_unread():
     """
     unread = False
     for stream in (sys.stdout, sys.stderr):
+        unread |= _has_lost_its_reader(stream)
         try:
             stream.flush()
-        except OSError as error:
-            unread |= isinstance(error, BrokenPipeError)
+        except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return unread
+
+
+def _has_lost_its_reader(stream):
+    """Return whether a stream is a pipe that is closed at its other end."""
+    poll = select.poll()
+    with contextlib.suppress(OSError):  # the stream is no file of the system
+        poll.register(stream.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))

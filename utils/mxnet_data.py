@@ -11,7 +11,7 @@ from utils.broken_images import good_images
 from utils.data import check_workers, lost_worker
 from utils.interrupts import held_interrupts
 from utils.mxnet_runtime import mx
-from utils.orphans import end_with_parent
+from utils.orphans import become_worker
 
 PATIENCE_S = 2  # for processes to end
 
@@ -20,7 +20,7 @@ _initialise = dataloader._worker_initializer
 
 
 def _initialise_worker(*args):
-    end_with_parent()
+    become_worker()
     _initialise(*args)
 
 

@@ -12,7 +12,7 @@ from utils.broken_images import good_images
 from utils.data import check_workers, lost_worker
 from utils.errors import UserError
 from utils.interrupts import held_interrupts
-from utils.orphans import end_with_parent
+from utils.orphans import become_worker
 
 
 def batches(dataset, keys, workers, pin_memory=False, timeout_s=120, *, fill=True):
@@ -43,7 +43,7 @@ def _read(dataset, keys, workers, pin_memory, timeout_s):
         pin_memory=pin_memory,
         timeout=timeout_s if workers else 0,
         generator=torch.Generator(),  # the loader would draw from the network's random numbers
-        worker_init_fn=_end_with_parent,
+        worker_init_fn=_become_worker,
     )
     iterator = _start(loader)
     try:
@@ -105,6 +105,6 @@ def _start(loader):
     return iterator
 
 
-def _end_with_parent(worker):
-    del worker  # its number
-    end_with_parent()
+def _become_worker(number):
+    del number
+    become_worker()
