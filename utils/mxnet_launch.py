@@ -37,6 +37,7 @@ def main():
         os.setpgrp()  # what is started belongs to this group, and can be ended with it
     signal.signal(signal.SIGTERM, lambda *_: os._exit(FAILED))
     signal.signal(signal.SIGINT, lambda *_: end_all("interrupted", INTERRUPTED))
+    signal.signal = lambda *_: None  # its own handler of interrupts would end with status 0
     # Its message is the whole environment; the process itself has said what is wrong.
     message = "error: a process of the training failed; all were ended"
     threading.excepthook = lambda _: end_all(message, FAILED)
@@ -58,7 +59,7 @@ def main():
 def end_all(message, status):
     """End this process and all that it started."""
     os.write(2, f"{message}\n".encode())
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     os.killpg(os.getpgrp(), signal.SIGTERM)
     os._exit(status)
 
