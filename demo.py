@@ -7,6 +7,11 @@ scikit-learn's digits, and ends with a table of the found widths beside the unif
 the same predicted latency. Everything lands in output/demo.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import json
 import shlex
 import shutil

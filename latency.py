@@ -13,13 +13,16 @@ Latency is in milliseconds per image: the time of a batch / the batch size. Besi
 samples and every model stands <file>.meta.json, which says what was measured and how.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import itertools
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from nas.conformal import Interval
 from nas.latency_table import LatencyTable
@@ -32,7 +35,9 @@ from utils.errors import exits_with_one_line
 from utils.fit_report import device_name, fit_as_text, validation_as_text
 from utils.latency_options import fit_weights, measuring, parse_args, search_space
 from utils.measuring import REFERENCE, Bench, drift, sample_line
+from utils.memory import naming_what_needs_memory
 from utils.plotting import plot_correlation, plot_cross_validation
+from utils.progress import progress_bar, warn
 from utils.report import write_report
 from utils.samples import load_samples
 from utils.samples_file import SamplesFile, draw_configurations
@@ -81,10 +86,9 @@ def report_samples(path, samples):
     spreads = (details.get("iqr_ms", 0) / details.get("median_ms", 1) for *_, details in samples)
     noisy = sum(spread > NOISY for spread in spreads)
     if noisy:
-        print(
-            f"warning: in {noisy} of {len(samples)} samples the interquartile range of the times "
-            f"exceeds {NOISY:.0%} of their median",
-            file=sys.stderr,
+        warn(
+            f"in {noisy} of {len(samples)} samples the interquartile range of the times "
+            f"exceeds {NOISY:.0%} of their median"
         )
 
 
@@ -93,7 +97,7 @@ def fit(args):
     samples, space, metadata = load_samples(args.samples)
     weights = fit_weights(args)
     rng = np.random.default_rng(args.seed)
-    with tqdm(total=number_of_fits(*weights), desc="fitting", leave=False, delay=1) as bar:
+    with progress_bar(total=number_of_fits(*weights), desc="fitting", leave=False, delay=1) as bar:
         table = fit_validated(samples, space, rng, *weights, metadata, bar.update)
     folder = Path(args.model).parent
     table.metadata["fit"]["samples_files"] = [os.path.relpath(p, folder) for p in args.samples]
@@ -157,7 +161,7 @@ def benchmark(args):
     print(as_json(results, metadata) if args.json else as_text(results, metadata))
     for name, one in zip(args.configurations, timed, strict=True):
         if one.measurement.warning:
-            print(f"warning: {name}: {one.measurement.warning}", file=sys.stderr)
+            warn(f"{name}: {one.measurement.warning}")
 
 
 def describe(args, device, space, protocol):
@@ -178,7 +182,7 @@ def describe(args, device, space, protocol):
 
 def networks_bar(done, total, iterations):
     """Return a progress bar over networks that advances with every timed run."""
-    return tqdm(
+    return progress_bar(
         initial=done * iterations,
         total=total * iterations,
         unit_scale=1 / iterations,
@@ -188,6 +192,7 @@ def networks_bar(done, total, iterations):
 
 
 @exits_with_one_line
+@naming_what_needs_memory("--batch-size", "--input-size")
 def main(argv=None):
     """Run the stage that the command line names."""
     args = parse_args(__doc__, argv)

@@ -19,12 +19,16 @@ Options, defaults and recipe are those of gluon-cv's ImageNet script; what diffe
 depends on the framework is in models/mxnet_final.py and models/torch_final.py.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import math
 import time
 
 import msgspec
 import numpy as np
-from tqdm import tqdm
 
 from utils import final_files
 from utils.data import DatasetBatches, open_dataset
@@ -34,18 +38,23 @@ from utils.final_recipe import mixup_share
 from utils.final_results import Record, Result, draw_curves
 from utils.final_resume import check_paths, start
 from utils.image_dataset import Recipe
+from utils.memory import check_images_fit, naming_what_needs_memory
 from utils.onnx_export import check_onnxruntime, export_onnx
+from utils.progress import progress_bar
 from utils.record_images import open_records
 
 JITTER, LIGHTING = 0.4, 0.1  # of the colours of training images, as in gluon-cv
+HEARTBEAT_S = 60  # between two signs of life of the process that validates
 MIXUP_STREAM = 1  # sets the mixtures' random numbers apart from those of the order of the images
 
 
 @exits_with_one_line
+@naming_what_needs_memory("--batch-size", "--input-size", "--num-workers")
 def main(arguments=None):
     """Train, evaluate and save, epoch after epoch; then export."""
     options = parse_options(__doc__, arguments)
     check_paths(options)
+    check_images_fit(options.batch_size, options.input_size, "--batch-size", "--input-size")
     with open_training(options) as training:
         data = open_data(options, training)
         classes = check_classes(options, data)
@@ -150,7 +159,7 @@ def train_epoch(training, data, epoch, options, record):
     total, start = 0.0, time.perf_counter()
     title = f"epoch {epoch + 1}/{options.num_epochs}"
     batches = data.train_batches(epoch)
-    progress = progress_bar(training, batches, title, data.steps)
+    progress = bar_of_first(training, batches, title, data.steps)
     for step, (images, labels) in enumerate(progress, start=1):
         loss = training.step(images, labels, mixup_share(options, epoch, rng))
         check_finite(loss, f"epoch {epoch + 1}, batch {step}", options)
@@ -174,21 +183,44 @@ def validate(training, data, epoch, options):
     training.average_statistics()
     measured = np.zeros(3)
     if training.rank == 0:
-        batches = progress_bar(training, data.val_batches(), "validation", data.val_steps)
+        batches = bar_of_first(training, data.val_batches(), "validation", data.val_steps)
+        batches = others_waiting(training, batches)
         shares = zip(
             *(training.evaluate(images, labels) for images, labels in batches), strict=True
         )
         losses, ranks = map(np.concatenate, shares)  # rank 1: no other class has as great a logit
         measured = [losses.mean(), (ranks <= 1).mean(), (ranks <= 5).mean()]
+    else:
+        wait_for_first(training)
     measured = [training.sum_over_ranks(float(each)) for each in measured]
     check_finite(measured[0], f"validation after epoch {epoch + 1}", options)
     return measured
 
 
-def progress_bar(training, batches, title, total):
+def bar_of_first(training, batches, title, total):
     """Return a bar over batches, shown by the first process only."""
     others = training.rank > 0
-    return tqdm(batches, title, total, leave=False, unit="batch", disable=others)
+    return progress_bar(batches, title, total, leave=False, unit="batch", disable=others)
+
+
+def others_waiting(training, batches):
+    """Yield batches in the first process, while the others are in wait_for_first.
+
+    Now and then they hear that it goes on; from a process that they hear nothing of they part.
+    """
+    heard = time.monotonic()
+    for batch in batches:
+        yield batch
+        if time.monotonic() - heard > HEARTBEAT_S:
+            training.sum_over_ranks(0.0)
+            heard = time.monotonic()
+    training.sum_over_ranks(1.0)
+
+
+def wait_for_first(training):
+    """Wait until the first process has come to the end of its batches."""
+    while not training.sum_over_ranks(0.0):
+        pass
 
 
 def check_finite(loss, when, options):

@@ -16,6 +16,11 @@ Latencies are milliseconds per image. In the folder --expname it writes
 Source: Berman et al., AOWS, CVPR 2020.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import time
 
 import numpy as np
@@ -29,7 +34,9 @@ from utils import supernet_checkpoints
 from utils.data import open_dataset
 from utils.errors import UserError, exits_with_one_line
 from utils.latency_limits import open_limits, warn_of_loose
+from utils.memory import check_images_fit, naming_what_needs_memory
 from utils.nas_options import parse_options
+from utils.progress import progress_bar
 from utils.ranks import rank, silent_unless_first
 from utils.reranking import rerank
 from utils.rounding import within
@@ -132,7 +139,7 @@ def train_epoch(options, net, search, train, start, folder):
     sums, epoch, begun = dict(start.loss_sums), start.epoch, time.perf_counter()
     batches = enumerate(net.batches(train, epoch, start.step), start.step)
     title = f"epoch {epoch + 1}/{options.epochs}"
-    bar = tqdm(batches, title, steps, initial=start.step, leave=False)
+    bar = progress_bar(batches, title, steps, initial=start.step, leave=False)
     for step, (images, labels) in bar:
         progress = epoch + step / steps
         rng = np.random.default_rng((options.seed, epoch, step))
@@ -237,11 +244,13 @@ def report_answer(options, search, limits, start, reranked, folder):
 
 
 @exits_with_one_line
+@naming_what_needs_memory("--batch-size", "--window", "--workers")
 def main(arguments=None):
     options = parse_options(__doc__, arguments)
     with silent_unless_first():
         limits = open_limits(options.latency_model, options.latency_target, options.confidence)
         search = open_search(options, limits)
+        check_images_fit(options.batch_size, search.space.input_size, "--batch-size")
         start, load_network = supernet_checkpoints.load(options, search)
         with SearchFolder(options) as folder:
             reranked = train_and_check(options, search, limits, start, load_network, folder)

@@ -15,6 +15,11 @@ Killed and started again, it goes on: output/accuracy/jobs.jsonl holds the finis
 Writes accuracy.jsonl, accuracy.md, accuracy.png into benchmarks/results.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import json
 import subprocess
 import sys

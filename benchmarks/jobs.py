@@ -10,9 +10,8 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from utils.errors import UserError
+from utils.progress import progress_bar
 from utils.records import Appender, read_lines
 
 
@@ -47,7 +46,7 @@ def run_all(jobs, path, slots):
         done = total - sum(job.cost_s for job in waiting)
         running = {}
         # A cost is a guess in seconds: shares of their sum tell the progress and the time left.
-        with tqdm(total=total, initial=done, bar_format=_FORMAT, mininterval=10) as bar:
+        with progress_bar(total=total, initial=done, bar_format=_FORMAT, mininterval=10) as bar:
             while waiting or running:
                 for job in _startable(waiting, running, results, slots):
                     waiting.remove(job)

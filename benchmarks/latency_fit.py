@@ -8,6 +8,11 @@ truth. "K and R", "R alone" and "K alone" take the best weights in hindsight. Ea
 with what was reached. Takes 8 to 14 minutes.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import argparse
 import json
 import multiprocessing
@@ -31,6 +36,7 @@ from nas.latency_fit import count_matrix, fit
 from nas.search_space import BiasedSampler, SearchSpace
 from nas.synthetic_device import SyntheticDevice
 from nas.validated_fit import fit_validated
+from utils.progress import progress_bar
 
 DATA = Path(__file__).parent / "data"
 SPACE = SearchSpace()
@@ -220,7 +226,7 @@ def main():
     say(
         f"released pairs, reconstructed: {unrelated(wrong, SPACE.variables)} order unrelated layers"
     )
-    with tqdm(total=2 + args.draws + 6 * len(TILES) + args.repeats) as bar:
+    with progress_bar(total=2 + args.draws + 6 * len(TILES) + args.repeats) as bar:
         real_timings(args.draws, bar)
         covered([synthetic_device(tile, bar) for tile in TILES])
         cost(args.repeats, bar)

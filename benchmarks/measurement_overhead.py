@@ -7,6 +7,11 @@ timed runs is overhead, in CPU time, since other processes stretch wall time; th
 the timed runs. For trt only the network definition is built, by tensorrt_rtx, if it is installed.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import argparse
 import importlib.util
 import subprocess

@@ -8,6 +8,11 @@ the root mean square of log(first / second) over the networks, in per cent. Prin
 over the pairs, its range, and its ratio to the reference's.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import argparse
 import itertools
 import time

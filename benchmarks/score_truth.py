@@ -15,6 +15,11 @@ Killed and started again, it goes on. Writes score_truth.jsonl and score_truth.m
 benchmarks/results; with --miniature beside the jobs.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import json
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,6 +5,11 @@ benchmarks.score_truth asks by it what train_nas.py --rerank goes by, beside the
 python -m benchmarks.score_truth_sub_networks CONFIGURATIONS.json <options of train_nas.py>
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import argparse
 import json
 from pathlib import Path

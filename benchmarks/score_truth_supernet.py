@@ -5,6 +5,11 @@ benchmarks.score_truth trains its variants by it.
 python -m benchmarks.score_truth_supernet VARIANT <options of train_nas.py>
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import argparse
 
 import torch.nn.functional as F

@@ -7,10 +7,14 @@ targets between the fastest and the best configuration; then larger chains, seve
 once, and the whole front. One thread. About two minutes.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import time
 
 import numpy as np
-from tqdm import tqdm
 
 from benchmarks import milp, search_instances
 from benchmarks.timing import compare
@@ -19,6 +23,7 @@ from nas.constrained_search import Constraint, solve
 from nas.pareto import front
 from nas.resources import macs, parameters
 from nas.search_space import SearchSpace
+from utils.progress import progress_bar
 
 SPACES, TARGETS = 5, 40  # 200 searches
 SLACK = 1e-9  # scores that differ by less are equal
@@ -47,7 +52,7 @@ def spent(pairwise, states):
 
 def instances():
     """Yield (unary, pairwise, target) of the 200 searches."""
-    for seed in tqdm(range(SPACES), "devices"):
+    for seed in progress_bar(range(SPACES), "devices"):
         unary, pairwise = search_instances.realistic(SearchSpace(), np.random.default_rng(seed))
         for target in search_instances.targets(unary, pairwise, TARGETS):
             yield unary, pairwise, target
@@ -118,7 +123,7 @@ def several_constraints():
     counts = [macs(space), parameters(space)]
     for number in (2, 3, 4):
         rows = []
-        for seed in tqdm(range(10), f"{number} constraints"):
+        for seed in progress_bar(range(10), f"{number} constraints"):
             rng = np.random.default_rng(seed)
             unary, first = search_instances.realistic(space, rng)
             _, second = search_instances.realistic(space, rng)

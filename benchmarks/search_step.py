@@ -7,6 +7,11 @@ bisections, as the reference), recording the losses of 512 images, drawing one b
 configuration; 14 layers with up to 14 widths, the default search space.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 from collections import deque
 
 import numpy as np

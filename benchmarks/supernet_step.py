@@ -14,6 +14,11 @@ Printed as well: the most memory of training steps against that of training step
 full-width pass, each in a process of its own.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import argparse
 import gc
 import multiprocessing
@@ -22,7 +27,6 @@ import platform
 import time
 
 import numpy as np
-from tqdm import tqdm
 
 from benchmarks.memory import resident_mib
 from benchmarks.timing import spread
@@ -31,6 +35,7 @@ from models.mxnet_passes import Pass
 from models.mxnet_slimmable import SlimmableMobileNetV1, cut_out, sandwich_step
 from nas.search_space import SearchSpace
 from utils.mxnet_runtime import mx
+from utils.progress import progress_bar
 
 
 class PlainMaskedPass(MobileNetV1):
@@ -174,7 +179,8 @@ def compare(size, batch_size, repeats, seed):
         actual = gradients(net.full.collect_params())
         twin()
         difference = gradient_difference(actual, gradients(parameters))
-        pairs = [(seconds(ours), seconds(twin)) for _ in tqdm(range(repeats), masks, leave=False)]
+        bar = progress_bar(range(repeats), masks, leave=False)
+        pairs = [(seconds(ours), seconds(twin)) for _ in bar]
         rates = batch_size / np.array(pairs)
         print(f"  twin {masks}")
         print(f"    ours   {spread(rates[:, 0], '.1f')} images/s")

@@ -13,6 +13,11 @@ own; and the share of a step that is spent outside the network by AOWS: solving,
 The path with --cuda has never been run.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import argparse
 import itertools
 import multiprocessing
@@ -25,7 +30,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch.profiler import ProfilerActivity, profile
-from tqdm import tqdm
 
 from benchmarks.memory import resident_mib
 from benchmarks.timing import spread
@@ -35,6 +39,7 @@ from nas.constrained_search import Constraint
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from nas.supernet_search import Schedule, SupernetSearch
+from utils.progress import progress_bar
 from utils.torch_runtime import DTYPES, autocast, check_dtype
 
 
@@ -223,7 +228,7 @@ def compare(size, batch_size, options, device):
     calls = (step.twin, partial(step.ours, 0), partial(step.ours, 4))
     times = [
         [seconds(call, now) for call in calls]
-        for _ in tqdm(range(options.repeats), "steps", leave=False)
+        for _ in progress_bar(range(options.repeats), "steps", leave=False)
     ]
     rates = batch_size / np.array(times)
     for name, column in zip(("plain", "G = 0", "G = 4"), rates.T, strict=True):

@@ -8,6 +8,11 @@ errors on left-out networks. The user: has a table of the first 100 samples, and
 for targets from 20 to 80 % between the fastest and the largest network. Takes a few minutes.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import argparse
 import hashlib
 import json
@@ -26,6 +31,7 @@ from nas.supernet_search import SupernetSearch
 from nas.validated_fit import fit_validated
 from utils.errors import UserError
 from utils.latency_limits import LatencyLimit
+from utils.progress import progress_bar
 from utils.records import write_lines, write_metadata
 from utils.verification import ROUNDS, verify
 
@@ -81,7 +87,7 @@ def main():
     fastest, slowest = table.predict(SPACE.smallest), table.predict(SPACE.largest)
     rounds, unused, predicted_met = Counter(), [], 0
     shares = np.linspace(0.2, 0.8, options.searches).tolist()
-    for seed, share in enumerate(tqdm(shares, "searches")):
+    for seed, share in enumerate(progress_bar(shares, "searches")):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "samples.jsonl")
             write_lines(path, [[list(c), ms] for c, ms in known])

@@ -1,7 +1,5 @@
 """train_final.py's training in MXNet: several devices per process, several processes by kvstore."""
 
-import os
-
 import numpy as np
 
 from models.mxnet_mobilenet_v1 import MobileNetV1, folded_weights
@@ -17,6 +15,7 @@ from utils.mxnet_checkpoints import (
 from utils.mxnet_data import batches
 from utils.mxnet_recipe import make_objective, make_trainer
 from utils.mxnet_runtime import check_dtype, contexts, mx
+from utils.ranks import mxnet_role
 
 OWN_KEYS = 1_000_000  # in the kvstore, beside the trainer's, which count the parameters
 
@@ -42,7 +41,7 @@ class MXNetFinalTraining:
         name = self._options.kv_store
         self._kvstore, self.rank, self.ranks = name, 0, 1
         if name.startswith("dist"):
-            if "DMLC_ROLE" not in os.environ:
+            if mxnet_role() is None:
                 raise UserError(
                     f"--kv-store {name} needs a scheduler and servers: start it by "
                     "python -m utils.mxnet_launch -n WORKERS --launcher local"

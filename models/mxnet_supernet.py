@@ -1,7 +1,6 @@
 """The slimmable network as train_nas.py trains it in MXNet: optimiser, steps, accuracies."""
 
 import numpy as np
-from tqdm import tqdm
 
 from models.mxnet_mobilenet_v1 import reestimate_batch_norm
 from models.mxnet_slimmable import SlimmableMobileNetV1, cut_out, sandwich_step
@@ -14,6 +13,7 @@ from utils.mxnet_checkpoints import (
 )
 from utils.mxnet_data import batches
 from utils.mxnet_runtime import contexts, mx
+from utils.progress import progress_bar
 
 REESTIMATION_IMAGES = 512  # training images that BatchNorm statistics are re-estimated on
 
@@ -79,7 +79,7 @@ class MXNetSupernet:
         correct, seen = np.zeros(len(nets)), 0
         keys = validation_batches(len(val), self._batch_size)
         read = batches(val, keys, self._workers, fill=False)
-        bar = tqdm(read, "validation", len(keys), leave=False)
+        bar = progress_bar(read, "validation", len(keys), leave=False)
         for images, labels in bar:
             seen += len(labels)
             for x, y in zip(self._split(images), self._split(labels), strict=True):
@@ -94,7 +94,9 @@ class MXNetSupernet:
         size = min(self._batch_size, len(train))
         keys = epoch_batches(len(train), size, self._seed, epoch=0)
         keys = keys[: max(1, REESTIMATION_IMAGES // size)]
-        read = tqdm(batches(train, keys, self._workers), "statistics", len(keys), leave=False)
+        read = progress_bar(
+            batches(train, keys, self._workers), "statistics", len(keys), leave=False
+        )
         return reestimate_batch_norm(net, (images for images, _ in read))
 
     def _split(self, array):

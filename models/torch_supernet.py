@@ -7,13 +7,13 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
-from tqdm import tqdm
 
 from models.torch_mobilenet_v1 import reestimate_batch_norm
 from models.torch_slimmable import SlimmableMobileNetV1, cut_out, sandwich_step
 from utils import checkpoints
 from utils.data import epoch_batches, full_batches, validation_batches
 from utils.errors import UserError
+from utils.progress import progress_bar
 from utils.torch_checkpoints import load_momenta, load_network, momentum_arrays, network_arrays
 from utils.torch_data import batches
 from utils.torch_runtime import (
@@ -139,7 +139,7 @@ class TorchSupernet:
         counts = torch.zeros(1 + len(nets), dtype=torch.int64, device=self._device)  # of all first
         keys = validation_batches(len(val), self._batch_size)[self._rank :: self._ranks]
         read = self._read(val, keys, fill=False)
-        for images, labels in tqdm(read, "validation", len(keys), leave=False):
+        for images, labels in progress_bar(read, "validation", len(keys), leave=False):
             x, y = (array.to(self._device, non_blocking=True) for array in (images, labels))
             counts[0] += len(y)
             for index, net in enumerate(nets, start=1):
@@ -154,7 +154,7 @@ class TorchSupernet:
         size = min(self._batch_size, len(train))
         keys = epoch_batches(len(train), size, self._seed, epoch=0)
         keys = keys[: max(1, REESTIMATION_IMAGES // size)]
-        read = tqdm(self._read(train, keys), "statistics", len(keys), leave=False)
+        read = progress_bar(self._read(train, keys), "statistics", len(keys), leave=False)
         images = (images.to(self._device, non_blocking=True) for images, _ in read)
         return reestimate_batch_norm(net, images).eval()
 

@@ -5,10 +5,10 @@ All maximise, in their way, sum unary under constraints; arguments as in nas.ows
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from nas import mrf
+from nas.compiled import njit
 
 BINS = 2000  # of the latency target, in which random_feasible counts configurations
 
@@ -117,7 +117,7 @@ def random_feasible(unary, constraints, rng, count, attempts=100):
     return answers
 
 
-@numba.njit(cache=True)
+@njit
 def _draw(bins, sizes, uniforms):
     """Draw states, shape (count, N), whose bins (N-1, S, S) sum to at most BINS; -1 if none do.
 

@@ -5,16 +5,16 @@ gives L(gamma), a bound on the score of every configuration that keeps the limit
 piecewise linear: each configuration is a line (one resource) or a plane (several).
 """
 
-import numba
 import numpy as np
 
 from nas import mrf
+from nas.compiled import njit
 
 ROUNDS = 200  # of cutting planes; tens are usual
 GREATEST = 1e6  # multiplier that is tried, in ranges of the score per budget
 
 
-@numba.njit(cache=True)
+@njit
 def multiplier(unary, latency, sizes, target):
     """Return the exact multiplier of one constraint by line intersection.
 
@@ -52,7 +52,7 @@ def multiplier(unary, latency, sizes, target):
     return gamma, meeting, bound, fastest
 
 
-@numba.njit(cache=True)
+@njit
 def _without_scores(unary):
     """Return unary with 0 for every score but -inf. (A loop: np.where takes seconds to compile.)"""
     result = np.zeros(unary.shape)
@@ -63,7 +63,7 @@ def _without_scores(unary):
     return result
 
 
-@numba.njit(cache=True)
+@njit
 def total(unary, latency, states):
     """Return the score and the latency of states on a dense chain."""
     score, spent = unary[0, states[0]], 0.0

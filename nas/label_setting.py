@@ -7,8 +7,9 @@ With one resource their scores then increase.
 Source: label setting for resource-constrained shortest paths (Dumitrescu and Boland 2003).
 """
 
-import numba
 import numpy as np
+
+from nas.compiled import njit
 
 
 def undominated(chain, gammas, floor, capacity):
@@ -50,7 +51,7 @@ def least_to_end(chain):
     return -_to_end(0 * chain.unary, chain.resources, chain.sizes, each)
 
 
-@numba.njit(cache=True)
+@njit
 def _to_end(unary, resources, sizes, gammas):
     """Return the best sum of unary - gamma * resources over the nodes after i, if i is in state s.
 
@@ -70,7 +71,7 @@ def _to_end(unary, resources, sizes, gammas):
     return best
 
 
-@numba.njit(cache=True)
+@njit
 def _extend(node, labels, starts, unary, resources, sizes, least, gammas, rest, floor, capacity):
     """Extend the labels of the node before to `node`; arguments as in `undominated`.
 
@@ -116,7 +117,7 @@ def _extend(node, labels, starts, unary, resources, sizes, least, gammas, rest, 
     return out[:total].copy(), new_starts, parents[:total].copy(), dropped, work
 
 
-@numba.njit(cache=True)
+@njit
 def _step(
     s, t, node, labels, starts, unary, resources, least, gammas, rest, floor, fresh, fresh_rows
 ):  # fmt: skip
@@ -135,7 +136,7 @@ def _step(
     return found
 
 
-@numba.njit(cache=True)
+@njit
 def _bound(label, gammas, rest, node, state):
     """Return the least Lagrangian bound of the scores that a label can reach; inf without any.
 
@@ -150,7 +151,7 @@ def _bound(label, gammas, rest, node, state):
     return bound
 
 
-@numba.njit(cache=True)
+@njit
 def _merge(a, a_rows, a_count, b, b_rows, b_count, out, out_rows):
     """Merge two lists of labels, each free of dominated ones; returns the number of labels left.
 
@@ -171,7 +172,7 @@ def _merge(a, a_rows, a_count, b, b_rows, b_count, out, out_rows):
     return number
 
 
-@numba.njit(cache=True)
+@njit
 def _copy(labels, rows, i, out, out_rows, j):
     """Copy label i to place j of out. (A loop: assigning slices takes seconds to compile.)"""
     for c in range(labels.shape[1]):
@@ -179,13 +180,13 @@ def _copy(labels, rows, i, out, out_rows, j):
     out_rows[j] = rows[i]
 
 
-@numba.njit(cache=True)
+@njit
 def _before(label, other):
     """Return whether a label comes first: more of the first budget, or as much and more score."""
     return label[1] > other[1] or (label[1] == other[1] and label[0] > other[0])
 
 
-@numba.njit(cache=True)
+@njit
 def _is_dominated(label, others, count):
     """Return whether one of the first `count` others, none of which comes later, dominates."""
     if len(label) == 2:  # one resource: the last of them has the greatest score
@@ -199,7 +200,7 @@ def _is_dominated(label, others, count):
     return False
 
 
-@numba.njit(cache=True)
+@njit
 def _choose(labels, rows, count, gammas, rest, node, state, capacity):
     """Keep `capacity` of the first `count` labels, those of greatest bound, in their order.
 

@@ -1,7 +1,6 @@
 """Fitting a latency table to whole-network timings: counts, ordered pairs, the convex problem."""
 
 import itertools
-import sys
 from collections import defaultdict
 from dataclasses import asdict, fields
 
@@ -13,6 +12,7 @@ from nas.fit_problem import SOLVER, FitProblem
 from nas.latency_prior import linear_law
 from nas.latency_table import LatencyTable
 from utils.errors import UserError
+from utils.progress import warn
 
 EXACT = 1e-6  # an objective below this is 0 to the solver's tolerance: no term is at work
 
@@ -80,10 +80,9 @@ def check_weights(regularize, strength):
 
 
 def _warn_not_unique(reason):
-    print(
-        f"warning: {reason}: the table is not unique, other tables fit these samples equally "
-        "well and predict other networks differently",
-        file=sys.stderr,
+    warn(
+        f"{reason}: the table is not unique, other tables fit these samples equally "
+        "well and predict other networks differently"
     )
 
 

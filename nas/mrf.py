@@ -10,8 +10,9 @@ dense arrays (`pad`): unary (N, S), pairwise (N-1, S, S) and sizes (N,), S the l
 the first sizes[i] entries of a row are read.
 """
 
-import numba
 import numpy as np
+
+from nas.compiled import njit
 
 
 def pad(unary, pairwise):
@@ -104,7 +105,7 @@ def sample(unary, pairwise, rng, count):
     return states
 
 
-@numba.njit(cache=True)
+@njit
 def max_sum_dense(unary, pairwise, sizes):
     """max_sum on a dense chain: returns the score and the states, an int64 array."""
     nodes = len(sizes)
@@ -129,7 +130,7 @@ def max_sum_dense(unary, pairwise, sizes):
     return best, states
 
 
-@numba.njit(cache=True)
+@njit
 def _log_sum_exp(values):
     top = values.max()
     if top == -np.inf:
@@ -141,7 +142,7 @@ def _log_sum_exp(values):
     return top + np.log(total)
 
 
-@numba.njit(cache=True)
+@njit
 def _backward(unary, pairwise, sizes):
     """Return log_z[i, s]: log of the summed exp(score) of nodes i, i+1, … if node i is in s."""
     log_z = unary.copy()
@@ -154,7 +155,7 @@ def _backward(unary, pairwise, sizes):
     return log_z
 
 
-@numba.njit(cache=True)
+@njit
 def _softmax(log_weights, out):
     """Write normalised exp(log_weights) into out; NaN if all are -inf."""
     total = _log_sum_exp(log_weights)
@@ -162,7 +163,7 @@ def _softmax(log_weights, out):
         out[s] = np.exp(log_weights[s] - total) if total > -np.inf else np.nan
 
 
-@numba.njit(cache=True)
+@njit
 def sum_product_dense(unary, pairwise, sizes):
     """sum_product on a dense chain: shape (N, S), zero behind each node's size; NaN if empty."""
     nodes, most = unary.shape
@@ -181,7 +182,7 @@ def sum_product_dense(unary, pairwise, sizes):
     return marginals
 
 
-@numba.njit(cache=True)
+@njit
 def sample_dense(unary, pairwise, sizes, uniforms):
     """sample on a dense chain; uniforms has shape (count, N). States are -1 if all is forbidden.
 

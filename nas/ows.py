@@ -9,10 +9,10 @@ Source: Berman et al. 2020; the multiplier by bracketing and bisection as in the
 import time
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from nas import mrf
+from nas.compiled import njit
 from nas.constrained_search import SLACK, Constraint, solve, unreachable
 from utils.errors import UserError
 
@@ -101,7 +101,7 @@ def _lagrangian(unary, constraint, iterations):
     return states, bound, [gamma]
 
 
-@numba.njit(cache=True)
+@njit
 def total_latency(latency, states):
     """Return the latency of states on a dense chain, in ms."""
     total = 0.0
@@ -110,7 +110,7 @@ def total_latency(latency, states):
     return total
 
 
-@numba.njit(cache=True)
+@njit
 def lagrangian(unary, latency, sizes, target, iterations):
     """Search on a dense chain for the multiplier gamma of the target, and its configuration.
 

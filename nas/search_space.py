@@ -3,10 +3,10 @@
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
-import numba
 import numpy as np
 
 from models.mobilenet_v1 import BASE_WIDTHS, IMAGE_CHANNELS, STRIDES, layer_types, scaled_widths
+from nas.compiled import njit
 from utils.errors import UserError
 
 
@@ -206,7 +206,7 @@ class BiasedSampler:
         return self.space.configuration(states)
 
 
-@numba.njit(cache=True)
+@njit
 def _most_least_seen(blocks, sizes, counts, uniforms):
     """Draw uniformly among the paths with most least-seen variables; counts its variables.
 

@@ -1,6 +1,5 @@
 """A latency table that states its own error: K and R chosen, interval and learning curve stored."""
 
-import sys
 from dataclasses import asdict
 
 import numpy as np
@@ -16,6 +15,7 @@ from nas.cross_validation import (
     number_of_trials,
 )
 from nas.latency_fit import check_samples, check_weights, count_matrix, fit
+from utils.progress import warn
 
 INTERVAL_FOLDS = 10  # more than for the choice: tables closer to the final one, honest residuals
 SHARES = (0.125, 0.25, 0.5)  # of the training folds, for the learning curve
@@ -50,10 +50,9 @@ def fit_validated(samples, space, rng, regularize=AUTO, strength=AUTO, metadata=
     if different >= INTERVAL_FOLDS:
         validation |= _trust(samples, space, rng, regularize, strength, tick)
     else:
-        print(
-            f"warning: {different} different configurations are too few for a "
-            f"{LEVEL:.0%} interval, {INTERVAL_FOLDS} are needed",
-            file=sys.stderr,
+        warn(
+            f"{different} different configurations are too few for a "
+            f"{LEVEL:.0%} interval, {INTERVAL_FOLDS} are needed"
         )
     seen = count_matrix(space, configurations).sum(axis=0)
     validation["coverage"] = " ".join(str(int(count)) for count in np.ravel(seen))

@@ -1,8 +1,8 @@
 """What each width costs in loss: sliding windows per (layer, width), the unary potentials."""
 
-import numba
 import numpy as np
 
+from nas.compiled import njit
 from utils.errors import UserError
 
 
@@ -120,7 +120,7 @@ class WidthLosses:
         return losses
 
 
-@numba.njit(cache=True)
+@njit
 def _record(rings, sums, counts, states, losses, full_losses):
     """Record one batch unless a loss is not finite; returns whether it did.
 

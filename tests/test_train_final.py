@@ -1,12 +1,14 @@
 """The script train_final.py, run on the digits, on an image folder and on RecordIO files."""
 
 import re
+import threading
 
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.special import logsumexp
 
+import train_final
 from models import mxnet_final
 from models.mxnet_mobilenet_v1 import MobileNetV1
 from tests.final_runs import SMALL, losses, train
@@ -179,3 +181,32 @@ def test_a_teacher_from_a_file_has_its_say(learned, folder, tmp_path):
     both = train(f"{options} {teacher} --hard-weight 0.5", tmp_path / "both")
     assert losses(labels) == losses(plain)
     assert losses(both)[0][1] != losses(plain)[0][1]
+
+
+class Meeting:
+    """Two trainings that add up numbers when both of them ask for the sum."""
+
+    def __init__(self):
+        self._barrier = threading.Barrier(2, timeout=30)
+        self._numbers = []
+        self.sums = 0
+
+    def sum_over_ranks(self, number):
+        self._numbers.append(number)
+        self._barrier.wait()
+        total = sum(self._numbers[-2:])
+        if not self._barrier.wait():
+            self.sums += 1
+        return total
+
+
+def test_the_others_hear_of_a_first_process_that_is_slow(monkeypatch):
+    """Oracle: counting; every batch is due, and the last word ends the waiting."""
+    monkeypatch.setattr(train_final, "HEARTBEAT_S", -1)
+    meeting = Meeting()
+    waiting = threading.Thread(target=train_final.wait_for_first, args=[meeting], daemon=True)
+    waiting.start()
+    assert list(train_final.others_waiting(meeting, "abc")) == ["a", "b", "c"]
+    waiting.join(30)
+    assert not waiting.is_alive()
+    assert meeting.sums == 4

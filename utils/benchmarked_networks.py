@@ -1,10 +1,10 @@
 """The networks that `latency.py benchmark` is asked to time: configurations and ONNX files."""
 
 import math
-import sys
 
 from models.mobilenet_v1 import count_macs, count_parameters, parse_configuration, scaled_widths
 from utils.errors import UserError
+from utils.progress import warn
 
 ONNX_DEVICES = ("onnxruntime", "openvino")
 INPUT_SIZE, CLASSES = 224, 1000  # of configurations, unless they are given
@@ -55,7 +55,7 @@ def predict(table, network):
         return table.predict(widths)
     except UserError as error:
         name = path or f"({', '.join(map(str, widths))})"
-        print(f"warning: no prediction of {name}: {error}", file=sys.stderr)
+        warn(f"no prediction of {name}: {error}")
         return math.nan
 
 

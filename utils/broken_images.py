@@ -5,13 +5,10 @@ why_broken(index) what is wrong with it. Everything else happens in the process 
 whatever the number of workers.
 """
 
-import sys
-
 import numpy as np
-from tqdm import tqdm
 
 from utils.errors import UserError
-from utils.ranks import rank
+from utils.progress import warn
 
 BROKEN = -1  # label of an image that cannot be read
 
@@ -53,18 +50,6 @@ def good_images(batches, keys, dataset, fill, to_numpy):
             warn(f"broken images skipped: {broken} of {broken + good}")
     if broken and not good:
         raise UserError(f"none of {broken} images can be read")
-
-
-def warn(message):
-    """Write a warning above the progress bars; bytes of a file's name that are no text, escaped."""
-    text = message.encode(errors="backslashreplace").decode()
-    tqdm.write(f"warning: {text}", file=sys.stderr)
-
-
-def warn_first(message):
-    """Write a warning from the first of the processes that train together only."""
-    if rank() == 0:
-        warn(message)
 
 
 def _name_once(dataset, index):

@@ -1,9 +1,8 @@
 """Comparing the conditions that a latency table was made in with those of other measurements."""
 
-import sys
-
 from utils.errors import UserError
 from utils.measuring import REFERENCE
+from utils.progress import warn
 
 CONDITIONS = ("device", "device_name", "dtype", "batch_size", "threads")
 OF_THE_PROTOCOL = ("reduction", "clock")
@@ -26,16 +25,12 @@ def refuse_other_networks(table, args):
 def warn_of_differences(model, measured):
     """Warn on standard error if a model was fitted to other conditions than were measured."""
     for name, fitted, now in condition_differences(model, measured):
-        print(
-            f"warning: the model was fitted to {name} {fitted!r}, this was measured with {now!r}",
-            file=sys.stderr,
-        )
+        warn(f"the model was fitted to {name} {fitted!r}, this was measured with {now!r}")
     fitted = model.get("files", [])
     if any("seed" in drawn and drawn in fitted for drawn in measured.get("files", [])):
-        print(
-            "warning: these samples and the model's were drawn with the same seed, so they hold "
-            "the same networks: give `generate` another --seed for validation",
-            file=sys.stderr,
+        warn(
+            "these samples and the model's were drawn with the same seed, so they hold "
+            "the same networks: give `generate` another --seed for validation"
         )
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.broken_images import warn_first
 from utils.digits import open_digits
 from utils.errors import UserError
 from utils.glyphs import open_glyphs
 from utils.image_dataset import Recipe
 from utils.image_folder import open_image_folder
+from utils.progress import warn_first
 from utils.record_images import open_records
 
 EMBEDDED = {"digits": open_digits, "glyphs": open_glyphs}

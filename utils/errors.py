@@ -1,12 +1,18 @@
-"""How a user's mistake ends: one clear line on standard error and exit status 2."""
+"""How a script ends: a mistake or an interrupt is one line on standard error and an exit status."""
 
+import contextlib
 import functools
+import os
+import select
 import sys
 import time
 
+from utils.interrupts import Interrupts
 from utils.ranks import rank
 
 PATIENCE_S = 30  # for torchrun to end this process
+FAILED = 2
+READER_GONE = 141  # what shells give a process that SIGPIPE ended
 
 
 class UserError(ValueError):
@@ -14,27 +20,78 @@ class UserError(ValueError):
 
 
 def exits_with_one_line(main):
-    """Wrap a script's main: UserError and OSError end in one line on stderr and status 2.
+    """Wrap a script's main: UserError, OSError and MemoryError end in one line and status 2.
 
-    Of several processes that train together each may meet the same error: the first one reports
-    it at once; the others wait until torchrun has ended them, and report it if it does not.
+    Ctrl-C ends in "interrupted" and status 130, an output that nobody reads any more (| head) in
+    nothing but status 141. Of several processes that train together each may meet the same error:
+    the first one reports it at once; the others wait until torchrun has ended them, and report it
+    if it does not.
     """
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs):
-        try:
-            return main(*args, **kwargs)
-        except UserError as error:
-            message = str(error)
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            message = f"{where}{error.strerror or error}"
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            sys.exit(130)
-        if rank():
-            time.sleep(PATIENCE_S)
-        print(f"error: {message}", file=sys.stderr)
-        sys.exit(2)
+        with Interrupts() as interrupts:
+            try:
+                result = main(*args, **kwargs)
+                sys.stdout.flush()
+                if interrupts.seen:  # and lost
+                    raise KeyboardInterrupt
+            except BaseException as error:
+                _end(error, interrupts)
+                raise
+            return result
 
     return wrapped
+
+
+def _end(error, interrupts):
+    """End the process in one line if an exception can be told in one."""
+    if interrupts.seen or isinstance(error, KeyboardInterrupt):
+        if not rank():
+            _report("interrupted")
+        _is_unread()
+        interrupts.end_process()
+    if isinstance(error, SystemExit | BrokenPipeError) and _is_unread():
+        sys.exit(READER_GONE)
+    if isinstance(error, UserError):
+        message = str(error)
+    elif isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        message = f"{where}{error.strerror or error}"
+    elif isinstance(error, MemoryError):
+        message = f"not enough memory ({error})" if str(error) else "not enough memory"
+    else:
+        return
+    if rank():
+        time.sleep(PATIENCE_S)
+    _report(f"error: {message}")
+    _is_unread()
+    sys.exit(FAILED)
+
+
+def _report(line):
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr)
+
+
+def _is_unread():
+    """Return whether nobody reads the output; what cannot be written of it is thrown away.
+
+    Otherwise Python would try again at its very end, and print a traceback.
+    """
+    unread = False
+    for stream in (sys.stdout, sys.stderr):
+        unread |= _has_lost_its_reader(stream)
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return unread
+
+
+def _has_lost_its_reader(stream):
+    """Return whether a stream is a pipe that is closed at its other end."""
+    poll = select.poll()
+    with contextlib.suppress(OSError):  # the stream is no file of the system
+        poll.register(stream.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from utils import checkpoints, glyph_drawing
 from utils.errors import UserError
 from utils.image_transforms import preprocessing
+from utils.progress import progress_bar
 
 # Left out, because size and position are random: letters whose two cases differ in size only or
 # little else (c k o p s u v w x z), and 0, I, l, which look like O, 1 and each other.
@@ -135,7 +136,7 @@ def draw_glyphs(fonts, count, seed, input_size):
     margin = int(SHIFT * input_size)
     labels = np.arange(count) % len(CLASSES)
     drawings = []
-    for number, label in enumerate(tqdm(labels, "drawing glyphs", delay=1, leave=False)):
+    for number, label in enumerate(progress_bar(labels, "drawing glyphs", delay=1, leave=False)):
         wanted = masks[number // len(CLASSES) % len(fonts), label]
         others = masks[rng.integers(len(fonts))]
         drawings.append(glyph_drawing.draw(wanted, others, input_size, margin, rng))

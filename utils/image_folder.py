@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from utils.errors import UserError
 from utils.image_dataset import ImageDataset
 from utils.image_files import SUFFIXES
+from utils.progress import progress_bar
 
 
 class ImageFolder(ImageDataset):
@@ -88,4 +88,4 @@ def _image_names(folder):
 
 
 def _progress(values, root):
-    return tqdm(values, desc=f"listing {root}", unit="class", delay=2, leave=False)
+    return progress_bar(values, desc=f"listing {root}", unit="class", delay=2, leave=False)

@@ -1,11 +1,11 @@
 """Latency targets with the tables that predict whether they are met: limits of a width search."""
 
-import sys
 from dataclasses import dataclass
 
 from nas.conformal import Residuals
 from nas.constrained_search import Constraint, greatest_sum
 from nas.latency_table import LatencyTable
+from utils.progress import warn
 from utils.rounding import as_typed, rounded_up
 
 WRONG_UNIT = 100  # times the greatest value: such a target is hardly meant
@@ -49,10 +49,9 @@ def warn_of_loose(constraints, space):
             continue
         unit = "ms per image" if each.unit == "ms" else each.unit
         doubt = ": is its unit right?" if each.limit > WRONG_UNIT * greatest else ""
-        print(
-            f"warning: target {as_typed(each.limit)} {each.unit} excludes nothing: the greatest "
-            f"{each.name} of any configuration is {rounded_up(greatest)} {unit}{doubt}",
-            file=sys.stderr,
+        warn(
+            f"target {as_typed(each.limit)} {each.unit} excludes nothing: the greatest "
+            f"{each.name} of any configuration is {rounded_up(greatest)} {unit}{doubt}"
         )
 
 

@@ -7,6 +7,7 @@ from nas.search_space import SearchSpace
 from utils.devices import CLOCKS, DEVICES, DTYPES, Workload
 from utils.errors import UserError
 from utils.measuring import Protocol
+from utils.memory import check_images_fit
 from utils.options import Parser, natural, not_negative, positive, whole_number
 from utils.timing import REDUCTIONS
 
@@ -214,6 +215,7 @@ def measuring(args, timing_cache=None):
         warmup_time_s=args.warmup_time,
         group_size=args.group_size,
     )
+    check_images_fit(args.batch_size, args.input_size, "--batch-size", "--input-size")
     workload = Workload(
         batch_size=args.batch_size,
         input_size=args.input_size,

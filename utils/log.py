@@ -1,10 +1,11 @@
 """A log of lines: on the screen, and with the time in a file."""
 
-import sys
 import time
 from pathlib import Path
 
 from tqdm import tqdm
+
+from utils.progress import warn
 
 
 class Log:
@@ -22,16 +23,15 @@ class Log:
 
     def warn(self, line):
         """Write a line to the file and, as a warning, on standard error."""
-        tqdm.write(f"warning: {line}", file=sys.stderr)
+        warn(line)
         self.note(f"warning: {line}")
 
     def note(self, line):
         """Write a line to the file only."""
         try:
             line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n"
-            self._file.write(
-                line.encode(errors="backslashreplace")
-            )  # names of files may not be text
+            # Names of files need not be text.
+            self._file.write(line.encode(errors="backslashreplace"))
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.path)) from None
 

@@ -2,15 +2,18 @@
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import fields
 
 import numpy as np
-from tqdm import tqdm
 
 from nas.search_space import SearchSpace
 from utils.devices import Workload, open_device
 from utils.errors import UserError
+from utils.interrupts import held_interrupts
 from utils.measuring import Bench, Protocol, sample_line
+from utils.orphans import end_with_parent
+from utils.progress import progress_bar
 
 
 def measure_again(metadata, configurations, seed):
@@ -23,8 +26,19 @@ def measure_again(metadata, configurations, seed):
     device than this machine's.
     """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context) as pool:
-        return pool.submit(_measure, metadata, configurations, seed).result()
+    with ProcessPoolExecutor(1, context, initializer=end_with_parent) as pool:
+        try:
+            with held_interrupts():
+                measured = pool.submit(_measure, metadata, configurations, seed)
+            return measured.result()
+        except BrokenProcessPool:
+            raise UserError(
+                "the process that measured was killed, perhaps for lack of memory"
+            ) from None
+        except KeyboardInterrupt:  # the pool would wait for the measurements
+            for process in multiprocessing.active_children():
+                process.kill()
+            raise
 
 
 def workload_of(metadata):
@@ -61,7 +75,7 @@ def _measure(metadata, configurations, seed):
     lines = []
     with (
         Bench(device, workload, protocol, np.random.default_rng(seed)) as bench,
-        tqdm(desc="timing networks", total=len(configurations), leave=False) as bar,
+        progress_bar(desc="timing networks", total=len(configurations), leave=False) as bar,
     ):
         for group, timed in bench.time_groups(configurations, widest):
             pairs = zip(group, timed, strict=True)

@@ -5,12 +5,28 @@ import functools
 import io
 import multiprocessing.pool
 import threading
+from types import SimpleNamespace
 
 from utils.broken_images import good_images
 from utils.data import check_workers, lost_worker
+from utils.interrupts import held_interrupts
 from utils.mxnet_runtime import mx
+from utils.orphans import become_worker
 
 PATIENCE_S = 2  # for processes to end
+
+dataloader = mx.gluon.data.dataloader
+_initialise = dataloader._worker_initializer
+
+
+def _initialise_worker(*args):
+    become_worker()
+    _initialise(*args)
+
+
+dataloader._worker_initializer = _initialise_worker
+# It would ignore SIGINT while workers start, and lose an interrupt; held_interrupts loses none.
+dataloader.signal = SimpleNamespace(SIGINT=None, SIG_IGN=None, signal=lambda *_: None)
 
 
 def batches(dataset, keys, workers, timeout_s=120, *, fill=True):
@@ -31,9 +47,10 @@ def batches(dataset, keys, workers, timeout_s=120, *, fill=True):
 
 def _read(dataset, keys, workers, timeout_s):
     check_workers(workers)
-    loader = mx.gluon.data.DataLoader(
-        dataset, batch_sampler=keys, num_workers=workers, timeout=timeout_s
-    )
+    with held_interrupts():
+        loader = dataloader.DataLoader(
+            dataset, batch_sampler=keys, num_workers=workers, timeout=timeout_s
+        )
     pool = loader._worker_pool  # None without workers
     if pool:
         pool.terminate = functools.partial(_terminate, pool)  # the loader calls it on errors
@@ -50,7 +67,8 @@ def _read(dataset, keys, workers, timeout_s):
         raise lost_worker(workers, timeout_s) from None
     finally:
         if pool:
-            pool.terminate()
+            with held_interrupts():
+                pool.terminate()
 
 
 def _terminate(pool):

@@ -9,6 +9,11 @@ for one machine, --launcher ssh -H FILE for those whose names are the lines of a
 As soon as one process ends in an error, all are ended.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import functools
 import importlib.util
 import os
@@ -18,6 +23,8 @@ import signal
 import sys
 import threading
 from pathlib import Path
+
+from utils.startup import INTERRUPTED
 
 LOOPBACK = "127.0.0.1"
 FIRST_PORT, LAST_PORT = 20_000, 30_000  # below those that systems give to clients
@@ -29,7 +36,11 @@ def main():
     if os.getpgrp() != os.getpid():
         os.setpgrp()  # what is started belongs to this group, and can be ended with it
     signal.signal(signal.SIGTERM, lambda *_: os._exit(FAILED))
-    threading.excepthook = end_all
+    signal.signal(signal.SIGINT, lambda *_: end_all("interrupted", INTERRUPTED))
+    signal.signal = lambda *_: None  # its own handler of interrupts would end with status 0
+    # Its message is the whole environment; the process itself has said what is wrong.
+    message = "error: a process of the training failed; all were ended"
+    threading.excepthook = lambda _: end_all(message, FAILED)
     threading.Thread.isAlive = threading.Thread.is_alive  # the name until Python 3.8
     sys.argv[1:] = map(shlex.quote, sys.argv[1:])  # it joins them to a line for a shell
     if "local" in sys.argv:
@@ -45,12 +56,12 @@ def main():
     runpy.run_path(str(package / "tools" / "launch.py"), run_name="__main__")
 
 
-def end_all(failure):
-    """End this process and all that it started: a thread tells that a process failed."""
-    del failure  # its message is the whole environment; the process itself has said what is wrong
-    print("error: a process of the training failed; all were ended", file=sys.stderr, flush=True)
+def end_all(message, status):
+    """End this process and all that it started."""
+    os.write(2, f"{message}\n".encode())
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     os.killpg(os.getpgrp(), signal.SIGTERM)
-    os._exit(FAILED)
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The one place that imports MXNet: `from utils.mxnet_runtime import mx`; contexts and dtypes.
 
 MXNet 1.9.1 asks NumPy for `np.bool`, which NumPy 1.24 removed: give it back before the import.
-Where DMLC_ROLE is server or scheduler, the import does their work and ends the process.
+In a server or scheduler of MXNet's launcher the import does its work and ends the process.
 """
 
 import os
@@ -10,9 +10,12 @@ import numpy as np
 
 from utils.errors import UserError
 from utils.orphans import end_with_parent
+from utils.ranks import mxnet_role
 
-if "DMLC_ROLE" in os.environ:
+if mxnet_role():
     end_with_parent()
+else:
+    os.environ.pop("DMLC_ROLE", None)  # left over from something else: MXNet would abort by it
 if "bool" not in vars(np):
     vars(np)["bool"] = bool
 # One workspace for all operators, not four: they run one after the other anyway.

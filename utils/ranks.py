@@ -1,17 +1,46 @@
-"""The processes that train together, as torchrun tells each of them; no framework is needed."""
+"""The processes that train together, as their launchers tell each of them."""
 
 import contextlib
 import os
 
+TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+ROLES = ("worker", "server", "scheduler")  # of the processes that MXNet's launcher starts
+LAUNCHER = ("DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_NUM_WORKER", "DMLC_NUM_SERVER")
+
 
 def rank():
     """Return this process's number among those that train together, 0 to ranks() - 1."""
-    return int(os.environ.get("RANK", "0"))
+    return _torchrun()["RANK"]
 
 
 def ranks():
     """Return how many processes train together; 1 for a process on its own."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return _torchrun()["WORLD_SIZE"]
+
+
+def local_rank():
+    """Return this process's number among those of this machine that train together."""
+    return _torchrun()["LOCAL_RANK"]
+
+
+def _torchrun():
+    """Return RANK, WORLD_SIZE and LOCAL_RANK as ints; those of one process without torchrun.
+
+    Only all of TORCHRUN together count: a single variable may be left over from something else.
+    """
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    values = [os.environ.get(name, "") for name in names]
+    if all(os.environ.get(name) for name in TORCHRUN) and all(map(str.isdecimal, values)):
+        numbers = dict(zip(names, map(int, values), strict=True))
+        if numbers["RANK"] < numbers["WORLD_SIZE"]:
+            return numbers
+    return {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0}
+
+
+def mxnet_role():
+    """Return which of ROLES MXNet's launcher gave this process; None if it did not start it."""
+    role = os.environ.get("DMLC_ROLE")
+    return role if role in ROLES and all(os.environ.get(name) for name in LAUNCHER) else None
 
 
 @contextlib.contextmanager

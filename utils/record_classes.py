@@ -11,8 +11,8 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
-from utils.broken_images import warn_first
 from utils.errors import UserError
+from utils.progress import warn_first
 from utils.records import atomic_write
 
 SPARSEST = 10  # times as many classes as have an image: more is no numbering of classes

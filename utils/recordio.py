@@ -13,9 +13,9 @@ import struct
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from utils.errors import UserError
+from utils.progress import progress_bar
 
 MAGIC = 0xCED7230A
 MAGIC_BYTES = struct.pack("<I", MAGIC)
@@ -41,7 +41,7 @@ def read_labels(rec, idx):
     labels = np.empty(len(offsets), dtype=np.int64)
     with open(rec, "rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
-        progress = tqdm(offsets, desc=f"checking {rec}", unit="image", delay=2, leave=False)
+        progress = progress_bar(offsets, desc=f"checking {rec}", unit="image", delay=2, leave=False)
         for number, offset in enumerate(progress):
             try:
                 labels[number] = _check_record(file.fileno(), int(offset), size)

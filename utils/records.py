@@ -3,12 +3,12 @@
 import fcntl
 import json
 import os
-import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 from utils.errors import UserError
+from utils.progress import warn
 
 
 def read_lines(path):
@@ -131,10 +131,9 @@ def read_metadata(path):
     try:
         text = metadata_path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        print(
-            f"warning: {metadata_path(path)} is missing: the search space and the device of "
-            f"{path} are not known, the default search space is assumed",
-            file=sys.stderr,
+        warn(
+            f"{metadata_path(path)} is missing: the search space and the device of "
+            f"{path} are not known, the default search space is assumed"
         )
         return {}
     try:

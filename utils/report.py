@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from nas.conformal import Interval
 from nas.prediction_errors import percent, rounded
@@ -13,6 +12,7 @@ from nas.width_steps import CLIFF, FREE, WidthCosts
 from utils.fit_report import device_name
 from utils.plotting import plot_cross_validation, plot_latency_table
 from utils.plotting.widths_and_coverage import plot_coverage, plot_width_costs
+from utils.progress import progress_bar
 from utils.records import atomic_write
 from utils.report_html import cards, details, note, page, paragraph, picture, table_of
 from utils.rounding import rounded_up
@@ -42,7 +42,7 @@ def write_report(table, path):
         "Coverage": lambda: coverage(fitted, space),
         "Metadata": lambda: metadata(table),
     }
-    bar = tqdm(parts.items(), desc="drawing", leave=False, delay=1)
+    bar = progress_bar(parts.items(), desc="drawing", leave=False, delay=1)
     sections = [(heading, part()) for heading, part in bar]
     text = page(
         title=f"Latency table {Path(table.source).name}",

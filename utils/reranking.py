@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from utils.data import RandomPart
 from utils.latency_limits import latency_field
+from utils.progress import progress_bar
 from utils.ranks import rank
 from utils.records import write_lines
 from utils.sub_networks import evaluate
@@ -29,7 +30,7 @@ def rerank(options, net, search, data, epochs):
     train, _ = data
     rng = np.random.default_rng((options.seed, STREAM))
     candidates = search.candidates(
-        rng, options.rerank, lambda draws: tqdm(draws, "candidates", leave=False, delay=1)
+        rng, options.rerank, lambda draws: progress_bar(draws, "candidates", leave=False, delay=1)
     )
     configurations = [search.space.configuration(result.states) for result in candidates]
     images = RandomPart(train, min(len(train), IMAGES), rng)

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from models.mobilenet_v1 import count_macs, count_parameters
 from nas import baselines
 from nas.pareto import front
 from utils.latency_limits import latency_field
+from utils.progress import progress_bar
 from utils.records import read_lines, write_lines
 from utils.rounding import as_typed, rounded_up, within
 from utils.search_folder import DECISIONS, RESULTS
@@ -166,7 +166,7 @@ def write_front(options, search, answers, epochs):
     first, *others = search.constraints
 
     def progress(targets):
-        return tqdm(targets, "front", leave=False)
+        return progress_bar(targets, "front", leave=False)
 
     points = front(search.unary(), first.pairwise, others, progress=progress)
     rows = zip(points.states, points.scores, points.latencies_ms, points.gaps, strict=True)

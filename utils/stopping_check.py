@@ -4,6 +4,7 @@ import numpy as np
 from tqdm import tqdm
 
 from nas.stopping import judge, judge_fits, next_check
+from utils.progress import progress_bar
 from utils.samples import without_drift
 
 
@@ -32,7 +33,8 @@ class StoppingCheck:
         else:
             samples = [(configuration, latency_ms) for configuration, latency_ms, _ in recorded]
         rng = np.random.default_rng((self._seed, count))
-        with tqdm(total=judge_fits(), desc="checking the error", leave=False, delay=1) as bar:
+        title = "checking the error"
+        with progress_bar(total=judge_fits(), desc=title, leave=False, delay=1) as bar:
             verdict = judge(samples, self.space, self.target, rng, bar.update)
         tqdm.write(str(verdict))
         self._due = next_check(count)

@@ -1,6 +1,6 @@
 """The accuracies of many sub-networks of a supernet."""
 
-from tqdm import tqdm
+from utils.progress import progress_bar
 
 AT_ONCE = 5  # sub-networks that are in memory together, and share a reading of the images
 
@@ -11,7 +11,7 @@ def evaluate(net, configurations, train, images):
     net: a supernet; train: images that BatchNorm statistics are re-estimated on
     """
     accuracies = []
-    with tqdm(total=len(configurations), desc="sub-networks", leave=False) as bar:
+    with progress_bar(total=len(configurations), desc="sub-networks", leave=False) as bar:
         for start in range(0, len(configurations), AT_ONCE):
             some = configurations[start : start + AT_ONCE]
             accuracies += net.accuracies(some, train, images)

@@ -10,6 +10,7 @@ from models.sandwich import SandwichLosses
 from utils import checkpoints
 from utils.checkpoints import Finite, Natural, Positive
 from utils.errors import UserError
+from utils.progress import warn
 from utils.ranks import rank
 from utils.rounding import as_typed
 
@@ -83,8 +84,8 @@ def load(options, search):
         raise UserError(f"{error}; try --resume {previous}" if previous else str(error)) from None
     if values.AOWS and values.limits != _limits(search):
         limits = ", ".join(f"{as_typed(limit)} {unit}" for limit, unit in values.limits)
-        tqdm.write(
-            f"warning: AOWS trained {path} for {limits}, and these limits decided which widths "
+        warn(
+            f"AOWS trained {path} for {limits}, and these limits decided which widths "
             "were trained; train anew for others"
         )
     position = Position(values.epoch, values.step, values.loss_sums)

@@ -11,6 +11,8 @@ from torch.utils.data import DataLoader
 from utils.broken_images import good_images
 from utils.data import check_workers, lost_worker
 from utils.errors import UserError
+from utils.interrupts import held_interrupts
+from utils.orphans import become_worker
 
 
 def batches(dataset, keys, workers, pin_memory=False, timeout_s=120, *, fill=True):
@@ -41,6 +43,7 @@ def _read(dataset, keys, workers, pin_memory, timeout_s):
         pin_memory=pin_memory,
         timeout=timeout_s if workers else 0,
         generator=torch.Generator(),  # the loader would draw from the network's random numbers
+        worker_init_fn=_become_worker,
     )
     iterator = _start(loader)
     try:
@@ -50,7 +53,8 @@ def _read(dataset, keys, workers, pin_memory, timeout_s):
             yield tuple(batch)
     finally:
         if workers:
-            iterator._shutdown_workers()
+            with held_interrupts():
+                iterator._shutdown_workers()
 
 
 def _next(iterator, workers, timeout_s):
@@ -66,9 +70,10 @@ def _next(iterator, workers, timeout_s):
 
 
 class _WholeBatches:
-    """A dataset whose items are whole batches, or the user's error that kept one from being read.
+    """A dataset whose items are whole batches, or the error that kept one from being read.
 
-    PyTorch would raise an error of a worker with the worker's traceback for a message.
+    Errors that are told in one line, that is: PyTorch would raise an error of a worker with the
+    worker's traceback for a message.
     """
 
     def __init__(self, dataset):
@@ -77,9 +82,9 @@ class _WholeBatches:
     def __getitem__(self, keys):
         try:
             images, labels = zip(*(self._dataset[key] for key in keys), strict=True)
-        except (UserError, OSError) as error:
+            return torch.from_numpy(np.stack(images)), torch.tensor(labels)
+        except (UserError, OSError, MemoryError) as error:
             return error
-        return torch.from_numpy(np.stack(images)), torch.tensor(labels)
 
 
 def _as_it_is(batch):
@@ -93,7 +98,13 @@ def _start(loader):
     process is, in the middle of a training step, too. It is taken out again: the reader notices.
     """
     handler = signal.getsignal(signal.SIGCHLD)
-    iterator = iter(loader)
+    with held_interrupts():
+        iterator = iter(loader)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, handler)
     return iterator
+
+
+def _become_worker(number):
+    del number
+    become_worker()

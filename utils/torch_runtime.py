@@ -2,16 +2,16 @@
 
 import contextlib
 import datetime
-import os
 
 import torch
 import torch.distributed as dist
 
 from utils.errors import UserError
-from utils.ranks import ranks
+from utils.ranks import local_rank, ranks
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-PATIENCE = datetime.timedelta(minutes=30)  # with other processes, before training ends in an error
+# With another process that is silent: longer than compiling, or a validation batch, can take.
+PATIENCE = datetime.timedelta(minutes=30)
 
 
 def open_device(num_gpus=None):
@@ -29,12 +29,12 @@ def open_device(num_gpus=None):
         )
     if not wanted:
         return torch.device("cpu")
-    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    if local_rank >= present:
+    index = local_rank()
+    if index >= present:
         why = "" if torch.version.cuda else " (this PyTorch was built without CUDA)"
-        raise UserError(f"GPU {local_rank + 1} was asked for, PyTorch sees {present}{why}")
-    torch.cuda.set_device(local_rank)
-    return torch.device("cuda", local_rank)
+        raise UserError(f"GPU {index + 1} was asked for, PyTorch sees {present}{why}")
+    torch.cuda.set_device(index)
+    return torch.device("cuda", index)
 
 
 def check_dtype(dtype, device):
@@ -51,24 +51,36 @@ def autocast(device, dtype):
 
 @contextlib.contextmanager
 def joined_processes(device):
-    """Yield (rank, number of processes) of torchrun's processes, connected; (0, 1) without it."""
+    """Yield (rank, number of processes) of torchrun's processes, connected; (0, 1) without it.
+
+    Raises UserError if another process ends, or does not answer for PATIENCE.
+    """
     if ranks() == 1:
         yield 0, 1
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=PATIENCE)
-    try:
-        yield dist.get_rank(), dist.get_world_size()
-    finally:
-        dist.destroy_process_group()
+    with lost_processes_named():
+        dist.init_process_group(backend, timeout=PATIENCE)
+        try:
+            yield dist.get_rank(), dist.get_world_size()
+        finally:
+            dist.destroy_process_group()
 
 
 @contextlib.contextmanager
 def lost_processes_named():
-    """Raise UserError in the block, also used as a decorator, if another process has ended."""
+    """Raise UserError in the block, also used as a decorator, if another process is lost."""
     try:
         yield
     except RuntimeError as error:
-        if ranks() == 1 or not (isinstance(error, dist.DistError) or "onnection" in str(error)):
+        text = str(error).lower()
+        timed_out = "timed out" in text
+        is_lost = isinstance(error, dist.DistError) or timed_out or "connection" in text
+        if ranks() == 1 or not is_lost:
             raise
-        raise UserError("another process of this training has ended, for its own reason") from None
+    else:
+        return
+    if timed_out:
+        waited = f"{PATIENCE.total_seconds() / 60:g} minutes"
+        raise UserError(f"another process of this training has not answered for {waited}")
+    raise UserError("another process of this training has ended, for its own reason")

@@ -9,17 +9,21 @@ the class folders, which are kept in _train.classes.json and _val.classes.json. 
 left out, with a warning each.
 """
 
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
 import argparse
 import io
 
-from tqdm import tqdm
-
-from utils.broken_images import BrokenImage, warn
+from utils.broken_images import BrokenImage
 from utils.errors import UserError, exits_with_one_line
 from utils.image_dataset import Recipe
 from utils.image_files import read_image
 from utils.image_folder import open_image_folder
 from utils.options import Parser, positive
+from utils.progress import progress_bar, warn
 from utils.record_classes import names_path, write_names
 from utils.recordio import image_record
 from utils.records import atomic_write
@@ -61,7 +65,7 @@ def write_records(dataset, prefix, resize=None, quality=95):
     Raises UserError if there is no good image, OSError if the disk is full.
     """
     broken, offset, index = 0, 0, []
-    bar = tqdm(range(len(dataset)), desc=f"writing {prefix}.rec", unit="image")
+    bar = progress_bar(range(len(dataset)), desc=f"writing {prefix}.rec", unit="image")
     with atomic_write(f"{prefix}.rec") as records:
         for number in bar:
             path = dataset.path(number)

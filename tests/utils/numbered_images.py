@@ -53,9 +53,29 @@ def running_children():
     return [pid for pid in running if _state(pid) != "Z"]
 
 
+def group(leader, patience_s=20):
+    """Return the ids of the processes of a process group that still run after a while."""
+    deadline = time.monotonic() + patience_s
+    while (running := _running_in(leader)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return running
+
+
+def _running_in(leader):
+    pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    return [pid for pid in pids if _group(pid) == leader and _state(pid) != "Z"]
+
+
+def _group(pid):
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
 def _state(pid):
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii") as file:
             return file.read().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return "Z"

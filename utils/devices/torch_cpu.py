@@ -1,12 +1,11 @@
 """Device `cpu`: PyTorch on the processor, eager mode."""
 
-import sys
-
 import torch
 
 from models.mobilenet_v1 import IMAGE_CHANNELS
 from models.torch_mobilenet_v1 import MobileNetV1
 from utils.devices import CLOCKS, cpu_name, cpu_state, versions
+from utils.progress import warn
 from utils.timing import elapsed_s
 
 TORCH_DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
@@ -17,10 +16,9 @@ class TorchCpu:
 
     def __init__(self, workload):
         if workload.dtype == "fp16":
-            print(
-                "warning: PyTorch computes half precision on a CPU many times slower than single; "
-                "the latencies say little about any deployment",
-                file=sys.stderr,
+            warn(
+                "PyTorch computes half precision on a CPU many times slower than single; "
+                "the latencies say little about any deployment"
             )
         torch.set_num_threads(workload.threads)
         self._workload = workload

@@ -1,0 +1,50 @@
+"""Which processes train together."""
+
+import pytest
+
+from utils.ranks import LAUNCHER, TORCHRUN, local_rank, mxnet_role, rank, ranks
+
+COMPLETE = {
+    "RANK": "3",
+    "WORLD_SIZE": "4",
+    "LOCAL_RANK": "1",
+    "MASTER_ADDR": "host",
+    "MASTER_PORT": "29500",
+}
+
+
+def set_only(monkeypatch, names, values):
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_torchrun_tells_the_rank(monkeypatch):
+    set_only(monkeypatch, TORCHRUN, COMPLETE)
+    assert (rank(), ranks(), local_rank()) == (3, 4, 1)
+
+
+@pytest.mark.parametrize("missing", TORCHRUN)
+@pytest.mark.parametrize("value", [None, ""])
+def test_an_incomplete_set_is_one_process(monkeypatch, missing, value):
+    """Oracle: what a process on its own is."""
+    rest = {name: COMPLETE[name] for name in COMPLETE if name != missing}
+    set_only(monkeypatch, TORCHRUN, rest | ({} if value is None else {missing: value}))
+    assert (rank(), ranks(), local_rank()) == (0, 1, 0)
+
+
+@pytest.mark.parametrize("wrong", ["x", "-1", "4", "1.5"])
+def test_a_rank_that_cannot_be_is_one_process(monkeypatch, wrong):
+    set_only(monkeypatch, TORCHRUN, COMPLETE | {"RANK": wrong})
+    assert (rank(), ranks()) == (0, 1)
+
+
+def test_mxnet_s_launcher_tells_the_role(monkeypatch):
+    """Oracle: the variables of ps-lite; DMLC_ROLE alone would end MXNet's import in an error."""
+    set_only(monkeypatch, ("DMLC_ROLE", *LAUNCHER), {"DMLC_ROLE": "worker"})
+    assert mxnet_role() is None
+    set_only(monkeypatch, (), dict.fromkeys(LAUNCHER, "1"))
+    assert mxnet_role() == "worker"
+    set_only(monkeypatch, (), {"DMLC_ROLE": "x"})
+    assert mxnet_role() is None

@@ -1,0 +1,62 @@
+"""Progress bars, and lines above them: the one place that draws bars."""
+
+import io
+import sys
+import time
+
+from tqdm import tqdm
+
+from utils.ranks import rank
+
+INTERVAL_S = 30  # between two lines of a bar where no terminal redraws it
+
+
+def progress_bar(*args, **kwargs):
+    """Return a tqdm with these arguments; in a log file it is a line every INTERVAL_S and a last.
+
+    tqdm.write prints above it.
+    """
+    if sys.stderr.isatty() or kwargs.get("disable"):
+        return tqdm(*args, **kwargs)
+    lines = {"file": _Lines(sys.stderr), "leave": True, "position": 0, "mininterval": INTERVAL_S}
+    return tqdm(*args, **kwargs | lines)
+
+
+def warn(message):
+    """Write a warning above the progress bars; bytes of a file's name that are no text, escaped."""
+    text = message.encode(errors="backslashreplace").decode()
+    tqdm.write(f"warning: {text}", file=sys.stderr)
+
+
+def warn_first(message):
+    """Write a warning from the first of the processes that train together only."""
+    if rank() == 0:
+        warn(message)
+
+
+class _Lines(io.TextIOBase):
+    """Writes to a stream, as a line, what a bar has drawn: every INTERVAL_S, and at its end."""
+
+    def __init__(self, stream):
+        self._stream = stream
+        self._drawn = ""
+        self._written_at = time.monotonic()
+
+    @property
+    def encoding(self):
+        """Return the stream's: without UTF-8, tqdm draws in ASCII."""
+        return self._stream.encoding
+
+    def write(self, text):
+        """Take what is drawn after a carriage return, or a line feed at the bar's end."""
+        if text.strip():
+            self._drawn = text.strip()
+        is_due = time.monotonic() - self._written_at >= INTERVAL_S
+        if self._drawn and (is_due or text == "\n"):
+            self._stream.write(f"{self._drawn}\n")
+            self._drawn, self._written_at = "", time.monotonic()
+        return len(text)
+
+    def flush(self):
+        """Flush the stream."""
+        self._stream.flush()
