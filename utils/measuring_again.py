@@ -30,6 +30,7 @@ def measure_again(metadata, configurations, seed):
 def workload_of(metadata):
     """Return the Workload and the Protocol that metadata tells of."""
     try:
+        metadata["device"], metadata["device_name"]  # noqa: B018 (a KeyError names it)
         space = SearchSpace.from_dict(metadata["search_space"])
         protocol = {field.name: metadata["protocol"][field.name] for field in fields(Protocol)}
         options = {

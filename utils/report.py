@@ -30,7 +30,7 @@ def write_report(table, path):
     What the table's metadata do not state (a table of another program) is left out and said so.
     Raises UserError if the table lacks variables of its search space.
     """
-    space = SearchSpace.from_dict(table.metadata.get("search_space", {}))
+    space = SearchSpace.of(table.metadata, table.source)
     costs = WidthCosts(table.values(space), space)
     fitted = table.metadata.get("fit", {})
     parts = {
