@@ -27,6 +27,7 @@ from nas.resources import macs, parameters
 from nas.search_space import SearchSpace
 from nas.supernet_search import Schedule, SupernetSearch
 from utils import supernet_checkpoints
+from utils.atomic_files import remove_leftovers
 from utils.data import open_dataset
 from utils.errors import UserError, exits_with_one_line
 from utils.latency_limits import open_limits
@@ -43,6 +44,7 @@ from utils.search_reports import (
     compare_baselines,
     curves_of,
     draw_pictures,
+    refuse_inputs_in_folder,
     write_front,
 )
 from utils.supernet_checkpoints import Position, forget_later_lines
@@ -250,11 +252,17 @@ def report_answer(options, search, limits, start, reranked):
 def main(arguments=None):
     options = parse_options(__doc__, arguments)
     with silent_unless_first():
+        refuse_inputs_in_folder(options)
         limits = open_limits(options.latency_model, options.latency_target, options.confidence)
         search = open_search(options, limits)
+        if options.verify:
+            from utils.verification import samples_to_extend
+
+            samples_to_extend(options, limits[0].table)  # raises if that cannot be, not at the end
         Path(options.expname).mkdir(parents=True, exist_ok=True)
         start, load_network = supernet_checkpoints.load(options, search)
         with folder_to_write(options.expname) as options.expname:
+            remove_leftovers(options.expname)
             reranked = train_and_check(options, search, limits, start, load_network)
             if rank() == 0:
                 report_answer(options, search, limits, start, reranked)

@@ -154,7 +154,9 @@ class LatencyTable:
         ends = [np.isclose(multipliers, end) for end in (space.min_width, space.max_width)]
         if all(map(np.any, ends)):
             levels = int(np.argmax(ends[1]) - np.argmax(ends[0])) + 1
-            if all(variable in self.entries for variable in replace(space, levels=levels).variables):
+            if all(
+                variable in self.entries for variable in replace(space, levels=levels).variables
+            ):
                 return f": for these --min-width and --max-width give --levels {levels}"
         return (
             f": its width multipliers are {own.levels} from {own.min_width:g} to "

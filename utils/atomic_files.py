@@ -15,21 +15,39 @@ DESCRIPTORS = ("/dev/fd/", "/dev/std", "/proc/")  # where a process's open files
 def atomic_write(path, mode="wb"):
     """Open a file for writing that replaces `path` only once it is complete and on the disk.
 
-    A link is followed, and an existing file's permissions are kept. What is no regular file, such
-    as a pipe or /dev/null, is written into instead. What a killed writer of the same file left is
-    removed.
+    What is no regular file, such as a pipe or /dev/null, is written into instead.
     """
-    path = Path(path)
     encoding = None if "b" in mode else "utf-8"
     try:
         if is_special(path):
             with open(path, mode, encoding=encoding) as file:
                 yield file
             return
-        with _replacing(Path(os.path.realpath(path)), mode, encoding) as file:
+        with whole_file(path) as new, open(new, mode, encoding=encoding) as file:
             yield file
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+@contextmanager
+def whole_file(path):
+    """Yield the path of a new, empty file, which replaces `path` when the block is left.
+
+    It is on the disk by then; after an exception it is removed. A link is followed, and an existing
+    file's permissions are kept. What a killed writer of the same file left is removed.
+    """
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(target.parent, f".{target.name}.")
+    handle, new = _locked_file_beside(target)
+    try:
+        yield Path(new)
+        os.fsync(handle)
+        os.chmod(new, _permissions(target))
+        os.replace(new, target)
+    finally:
+        os.close(handle)
+        Path(new).unlink(missing_ok=True)
 
 
 def is_special(path):
@@ -43,24 +61,8 @@ def is_special(path):
     return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
 
 
-@contextmanager
-def _replacing(target, mode, encoding):
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(target.parent, f".{target.name}.")
-    handle, temporary = _locked_temporary(target)
-    try:
-        with os.fdopen(handle, mode, encoding=encoding) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            os.chmod(temporary, _permissions(target))
-            os.replace(temporary, target)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _locked_temporary(target):
-    """Return (descriptor, path) of a new file beside target, locked while it is open."""
+def _locked_file_beside(target):
+    """Return (descriptor, path) of a new file, locked while it is open."""
     while True:
         handle, path = tempfile.mkstemp(SUFFIX, f".{target.name}.", target.parent)
         with suppress(OSError):  # a file system without locks: nobody takes it for abandoned

@@ -6,6 +6,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from utils.atomic_files import remove_leftovers
 from utils.errors import UserError
 from utils.log import Log
 from utils.records import Appender, read_lines
@@ -100,6 +101,7 @@ class Record:
         if not writes:
             return
         path = options.save_dir / NAME
+        remove_leftovers(options.save_dir)
         with contextlib.ExitStack() as opened:
             self._log = opened.enter_context(Log(options.logging_file))
             self._results = opened.enter_context(Appender(path))

@@ -29,34 +29,36 @@ def measure_again(metadata, configurations, seed):
 
 def workload_of(metadata):
     """Return the Workload and the Protocol that metadata tells of."""
-    try:
-        metadata["device"], metadata["device_name"]  # noqa: B018 (a KeyError names it)
-        space = SearchSpace.from_dict(metadata["search_space"])
-        protocol = {field.name: metadata["protocol"][field.name] for field in fields(Protocol)}
-        options = {
-            field.name: metadata[field.name]
-            for field in fields(Workload)
-            if field.name not in {"input_size", "classes", "clock", "timing_cache"}
-        }
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"how to measure is not known: the metadata of the latency model lacks {error}"
-        ) from None
-    protocol = Protocol(**protocol)
+    space = SearchSpace.from_dict(_stated(metadata, "search_space"))
+    of_protocol = _stated(metadata, "protocol")
+    protocol = Protocol(**{each.name: _stated(of_protocol, each.name) for each in fields(Protocol)})
+    options = {
+        field.name: _stated(metadata, field.name)
+        for field in fields(Workload)
+        if field.name not in {"input_size", "classes", "clock", "timing_cache"}
+    }
     workload = Workload(
         input_size=space.input_size, classes=space.classes, clock=protocol.clock, **options
     )
     return workload, protocol
 
 
+def _stated(metadata, name):
+    if name not in metadata:
+        raise UserError(
+            f"how to measure is not known: the metadata of the latency model lacks {name!r}"
+        )
+    return metadata[name]
+
+
 def _measure(metadata, configurations, seed):
     workload, protocol = workload_of(metadata)
-    device = open_device(metadata["device"], workload)
+    device = open_device(_stated(metadata, "device"), workload)
     name = device.describe()["device_name"]
-    if name != metadata["device_name"]:
+    model_name = _stated(metadata, "device_name")
+    if name != model_name:
         raise UserError(
-            f"the latency model is of {metadata['device_name']!r}, this machine has {name!r}: "
-            "measure there"
+            f"the latency model is of {model_name!r}, this machine has {name!r}: measure there"
         )
     widest = tuple(map(max, zip(*configurations, strict=True)))
     lines = []

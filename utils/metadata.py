@@ -15,6 +15,7 @@ from utils.json_types import Milliseconds, Natural, NotNegative, Positive, check
 from utils.timing import REDUCTIONS
 
 Range = Annotated[list[NotNegative], Meta(min_length=2, max_length=2)]
+Text = Annotated[str, Meta(pattern=r"^[^\ud800-\udfff]*$")]  # halves of a character: not UTF-8
 Counts = Annotated[str, Meta(pattern=r"^(\d{1,15}( \d{1,15})*)?$")]
 
 
@@ -66,7 +67,7 @@ class CrossValidation(Trial, frozen=True):
     """The chosen trial, all that were made, and how flat the error is around it."""
 
     folds: Positive
-    trials: list[Trial]
+    trials: Annotated[list[Trial], Meta(min_length=1)]
     flat_within: NotNegative
     flat_regularize: Range | None
     flat_strength: Range | None
@@ -78,9 +79,9 @@ class Fit(Struct, frozen=True):
     samples: Positive
     regularize: NotNegative
     strength: NotNegative
-    prior: str
-    solver: str
-    status: str
+    prior: Text
+    solver: Text
+    status: Text
     cross_validation: CrossValidation | UnsetType = UNSET
     learning_curve: Annotated[list[LearningPoint], Meta(min_length=2)] | UnsetType = UNSET
     interval: Interval | UnsetType | None = UNSET
@@ -99,12 +100,12 @@ class Metadata(Struct, frozen=True):
     The search space is checked by nas.search_space.SearchSpace.
     """
 
-    device: str | UnsetType = UNSET
-    device_name: str | UnsetType = UNSET
-    runtime: str | UnsetType = UNSET
+    device: Text | UnsetType = UNSET
+    device_name: Text | UnsetType = UNSET
+    runtime: Text | UnsetType = UNSET
     dtype: Literal[DTYPES] | UnsetType = UNSET
-    batch_size: Positive | UnsetType = UNSET
-    threads: Positive | UnsetType = UNSET
+    batch_size: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET
+    threads: Annotated[int, Meta(ge=1, le=10_000)] | UnsetType = UNSET
     tf32: bool | UnsetType = UNSET
     channels_last: bool | UnsetType = UNSET
     cuda_graph: bool | UnsetType = UNSET
@@ -129,6 +130,6 @@ def check_metadata(value, path):
         raise UserError(f"{path} does not hold a JSON object")
     checked(value, Metadata, path)
     try:
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError) as error:  # NaN, 1e999, half a UTF-16 character
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError) as error:  # NaN, 1e999
         raise UserError(f"{path} holds what JSON cannot: {error}") from None

@@ -50,8 +50,8 @@ def write_report(table, path):
         summary=summary(table, fitted, costs),
         sections=sections,
     )
-    with atomic_write(path, "w") as file:
-        file.write(text)
+    with atomic_write(path) as file:
+        file.write(text.encode("utf-8", "replace"))  # a file's name may be no UTF-8
 
 
 def summary(table, fitted, costs):
@@ -107,7 +107,7 @@ def trust(table, fitted):
 
 def _learning(points):
     half, full = (point["nrmse"] for point in points[-2:])
-    gain = 1 - full / half
+    gain = 1 - full / half if half else 0
     advice = "more samples would still help." if gain > 0.03 else "more samples would help little."
     return (
         f"From {points[-2]['samples']} to {points[-1]['samples']} samples the error changed from "

@@ -8,10 +8,24 @@ from tqdm import tqdm
 from models.mobilenet_v1 import count_macs, count_parameters
 from nas import baselines
 from nas.pareto import front
+from utils.output_paths import refuse_overwriting
 from utils.records import read_lines, write_lines
 
 RANDOM_ANSWERS = 100
 RESULTS, DECISIONS = "results.jsonl", "aows.jsonl"
+VERIFIED_MODEL = "verified_model.jsonl"
+WRITTEN = (  # in --expname, beside the checkpoints
+    RESULTS, DECISIONS, "baselines.jsonl", "curves.png", "widths.png", "probabilities.png",
+    "pareto.jsonl", "pareto.png", "rerank.jsonl", "score_check.jsonl", "score_check.png",
+    "verification.jsonl", VERIFIED_MODEL,
+)  # fmt: skip
+
+
+def refuse_inputs_in_folder(options):
+    """Raise UserError if train_nas.py would write over a latency model or the samples file."""
+    read = [*options.latency_model, *([options.samples] if options.samples else [])]
+    names = [name for name in WRITTEN if options.verify or name != VERIFIED_MODEL]
+    refuse_overwriting(read, dict.fromkeys(Path(options.expname, name) for name in names))
 
 
 def answer_line(search, limits, result, epoch):

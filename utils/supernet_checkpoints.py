@@ -53,8 +53,8 @@ def load(options, search):
         raise UserError(f"{path} was trained for another search space: {values['search_space']}")
     if values["AOWS"] and values["limits"] != _limits(search):
         tqdm.write(
-            f"warning: AOWS trained {path} for {values['limits']}, and these limits decided which "
-            "widths were trained; train anew for others"
+            f"warning: AOWS trained {path} for {_as_text(values['limits'])}, and these limits "
+            "decided which widths were trained; train anew for others"
         )
     position = Position(values["epoch"], values["step"], values["loss_sums"])
     for name in ("batch_size", "seed"):
@@ -79,6 +79,10 @@ def load(options, search):
 
 def _limits(search):
     return [[constraint.limit, constraint.unit] for constraint in search.constraints]
+
+
+def _as_text(limits):
+    return ", ".join(f"{limit:.4g} {unit}" for limit, unit in limits)
 
 
 def forget_later_lines(path, is_kept):
