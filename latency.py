@@ -97,7 +97,7 @@ def fit(args):
     curve = args.curve or (
         os.devnull if is_special(args.model) else f"{args.model}.cross_validation.png"
     )
-    prepare_outputs(args.samples, {args.model: TABLE, curve: PICTURE})
+    prepare_outputs(args.samples, [(args.model, TABLE), (curve, PICTURE)])
     samples, space, metadata = load_samples(args.samples)
     weights = fit_weights(args)
     rng = np.random.default_rng(args.seed)
@@ -114,7 +114,7 @@ def fit(args):
 
 def validate(args):
     """Compare a latency table with samples that it was not fitted to; draws their correlation."""
-    prepare_outputs([*args.samples, args.model], {args.plot: PICTURE})
+    prepare_outputs([*args.samples, args.model], [(args.plot, PICTURE)])
     table = LatencyTable.load(args.model)
     samples, space, metadata = load_samples(args.samples)
     table.values(space)  # raises if the table was made for another search space
@@ -130,7 +130,7 @@ def validate(args):
 
 def report(args):
     """Write all that is known about a latency table as one page of HTML."""
-    prepare_outputs([args.model], {args.page: PAGE})
+    prepare_outputs([args.model], [(args.page, PAGE)])
     write_report(LatencyTable.load(args.model), args.page)
     print(f"{args.page}: open it in a browser")
 
@@ -170,7 +170,7 @@ def benchmark(args):
 def prepare_outputs(inputs, outputs):
     """Refuse to write over what is read, and remove what killed runs left in the folders."""
     refuse_overwriting(inputs, outputs)
-    for path in outputs:
+    for path, _ in outputs:
         remove_leftovers(Path(path).parent)
 
 

@@ -256,9 +256,9 @@ def main(arguments=None):
         limits = open_limits(options.latency_model, options.latency_target, options.confidence)
         search = open_search(options, limits)
         if options.verify:
-            from utils.verification import samples_to_extend
+            from utils.verification import refuse_unverifiable
 
-            samples_to_extend(options, limits[0].table)  # raises if that cannot be, not at the end
+            refuse_unverifiable(options, limits[0].table)  # now, not after the training
         Path(options.expname).mkdir(parents=True, exist_ok=True)
         start, load_network = supernet_checkpoints.load(options, search)
         with folder_to_write(options.expname) as options.expname:

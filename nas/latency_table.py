@@ -1,6 +1,7 @@
 """The latency table: milliseconds per image of every variable of a search space."""
 
 import hashlib
+import reprlib
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -129,23 +130,21 @@ class LatencyTable:
         return np.array([self.entries[variable] for variable in space.variables])
 
     def _why_missing(self, missing, space):
-        made_for = f"it was made for input size {self.input_size} and {self.classes} classes"
-        if (space.input_size, space.classes) != (self.input_size, self.classes):
-            sizes = f"--input-size {space.input_size} --classes {space.classes}"
-            return (
-                f"{self.source} lacks variables of the search space: {made_for}, not for "
-                f"{space.input_size} and {space.classes}: measure with {sizes}, or leave the "
-                "option out"
-            )
         layer = next(
             layer
             for layer, block in enumerate(space.blocks)
             if any(space.variables[i] == missing[0] for i in block.flat)
         )
+        advice = self._advice_on_widths(space)
+        if (space.input_size, space.classes) != (self.input_size, self.classes):
+            advice = (
+                f", not for {space.input_size} and {space.classes}: measure with --input-size "
+                f"{space.input_size} --classes {space.classes}, or leave the option out"
+            )
         return (
             f"{self.source} lacks {len(missing)} of the {len(space.variables)} variables of the "
-            f"search space, the first is {_name(layer, missing[0], space.layer_types)}; {made_for}"
-            f"{self._advice_on_widths(space)}"
+            f"search space, the first is {_name(layer, missing[0], space.layer_types)}; it was "
+            f"made for input size {self.input_size} and {self.classes} classes{advice}"
         )
 
     def _advice_on_widths(self, space):
@@ -210,7 +209,7 @@ def _entry(line, place):
     if isinstance(latency_ms, bool) or not isinstance(latency_ms, int | float):
         raise UserError(f"{place}: the latency is not a number")
     if not -MOST_MS <= latency_ms <= MOST_MS:
-        raise UserError(f"{place}: the latency is {latency_ms!r:.20}")
+        raise UserError(f"{place}: the latency is {reprlib.repr(latency_ms)}")
     return variable, float(latency_ms)
 
 

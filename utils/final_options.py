@@ -42,7 +42,7 @@ def _refuse_overwriting(options):
     results = [options.save_dir / name for name in ("results.jsonl", "curves.png")]
     refuse_overwriting(
         [Path(path).expanduser() for path in read if path],
-        {options.logging_file: LOG, **dict.fromkeys(results)},
+        [(options.logging_file, LOG), *((path, None) for path in results)],
     )
 
 

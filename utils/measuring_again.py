@@ -28,7 +28,12 @@ def measure_again(metadata, configurations, seed):
 
 
 def workload_of(metadata):
-    """Return the Workload and the Protocol that metadata tells of."""
+    """Return the Workload and the Protocol that metadata tells of.
+
+    Raises UserError that names the first field that it lacks, the device included.
+    """
+    for name in ("device", "device_name"):
+        _stated(metadata, name)
     space = SearchSpace.from_dict(_stated(metadata, "search_space"))
     of_protocol = _stated(metadata, "protocol")
     protocol = Protocol(**{each.name: _stated(of_protocol, each.name) for each in fields(Protocol)})
@@ -53,12 +58,12 @@ def _stated(metadata, name):
 
 def _measure(metadata, configurations, seed):
     workload, protocol = workload_of(metadata)
-    device = open_device(_stated(metadata, "device"), workload)
+    device = open_device(metadata["device"], workload)
     name = device.describe()["device_name"]
-    model_name = _stated(metadata, "device_name")
-    if name != model_name:
+    if name != metadata["device_name"]:
         raise UserError(
-            f"the latency model is of {model_name!r}, this machine has {name!r}: measure there"
+            f"the latency model is of {metadata['device_name']!r}, this machine has {name!r}: "
+            "measure there"
         )
     widest = tuple(map(max, zip(*configurations, strict=True)))
     lines = []

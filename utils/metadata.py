@@ -129,7 +129,8 @@ def check_metadata(value, path):
     if not isinstance(value, dict):
         raise UserError(f"{path} does not hold a JSON object")
     checked(value, Metadata, path)
-    try:
-        json.dumps(value, allow_nan=False)
-    except (ValueError, RecursionError) as error:  # NaN, 1e999
-        raise UserError(f"{path} holds what JSON cannot: {error}") from None
+    for field, content in value.items():
+        try:
+            json.dumps(content, allow_nan=False)
+        except (ValueError, RecursionError) as error:  # NaN, 1e999
+            raise UserError(f"{path}: {field}: {error}") from None

@@ -17,12 +17,13 @@ def refuse_overwriting(inputs, outputs):
     """Raise UserError if a command would write over what it reads, or over what is not its own.
 
     inputs:  paths of the files that are read, with the metadata beside them
-    outputs: {path: one of the kinds above, or None for any}; the same file twice is refused, too
+    outputs: (path, one of the kinds above, or None for any) pairs; the same file twice is refused
     Links are followed; a device or a pipe may be anything.
     """
     read = [each for path in inputs for each in (path, metadata_path(path))]
-    written = [path for path in outputs if not is_special(path)]
-    written += [metadata_path(path) for path in written if outputs[path] == TABLE]
+    outputs = [(path, kind) for path, kind in outputs if not is_special(path)]
+    outputs += [(metadata_path(path), None) for path, kind in outputs if kind == TABLE]
+    written = [path for path, _ in outputs]
     for output in written:
         for path in read:
             if _is_same(output, path):
@@ -34,11 +35,9 @@ def refuse_overwriting(inputs, outputs):
             raise UserError(
                 f"{one} and {other} are the same file, but both are written: choose another"
             )
-    for path in written:
-        if outputs.get(path) and not _is(outputs[path], path):
-            raise UserError(
-                f"{path} exists and is no {outputs[path]}: choose another path, or remove it"
-            )
+    for path, kind in outputs:
+        if kind and not _is(kind, path):
+            raise UserError(f"{path} exists and is no {kind}: choose another path, or remove it")
 
 
 def _is_same(one, other):

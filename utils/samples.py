@@ -1,6 +1,7 @@
 """Reading samples files: lines [configuration, latency_ms, details], and their drift."""
 
 import os
+import reprlib
 import sys
 
 import numpy as np
@@ -53,8 +54,8 @@ def _checked_sample(line, space):
         raise UserError(f"the latency {latency_ms!r} is not a number")
     if not LEAST_MS <= latency_ms <= MOST_MS:
         raise UserError(
-            f"the latency {latency_ms!r:.20} must be positive and finite, from {LEAST_MS:g} to "
-            f"{MOST_MS:g} ms"
+            f"the latency {reprlib.repr(latency_ms)} must be positive and finite, from "
+            f"{LEAST_MS:g} to {MOST_MS:g} ms"
         )
     if not isinstance(details, dict):
         raise UserError("the third element must be an object of details")

@@ -22,7 +22,7 @@ from nas.validated_fit import fit_validated
 from utils.conditions import condition_differences
 from utils.errors import UserError
 from utils.latency_limits import LatencyLimit
-from utils.measuring_again import measure_again
+from utils.measuring_again import measure_again, workload_of
 from utils.records import Appender, write_lines
 from utils.samples import load_samples
 
@@ -127,6 +127,12 @@ def _candidate(line, chosen, first, now):
         measured_ms,
         bool(measured_ms <= first.target_ms),
     )
+
+
+def refuse_unverifiable(options, table):
+    """Raise UserError if the table does not tell how to measure, or where its samples are."""
+    workload_of(table.metadata)
+    samples_to_extend(options, table)
 
 
 def samples_to_extend(options, table):

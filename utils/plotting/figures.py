@@ -58,4 +58,4 @@ def _texts(figure):
         if axes.get_legend():
             legends.append(axes.get_legend())
     for legend in legends:
-        yield from legend.get_texts()
+        yield from (legend.get_title(), *legend.get_texts())
