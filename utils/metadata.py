@@ -16,6 +16,7 @@ from utils.timing import REDUCTIONS
 
 Range = Annotated[list[NotNegative], Meta(min_length=2, max_length=2)]
 Text = Annotated[str, Meta(pattern=r"^[^\ud800-\udfff]*$")]  # halves of a character: not UTF-8
+OF_A_FIT = ("samples", "regularize", "strength", "prior", "solver", "status")
 Counts = Annotated[str, Meta(pattern=r"^(\d{1,15}( \d{1,15})*)?$")]
 
 
@@ -76,12 +77,12 @@ class CrossValidation(Trial, frozen=True):
 class Fit(Struct, frozen=True):
     """How a table was fitted, and how far to trust it."""
 
-    samples: Positive
-    regularize: NotNegative
-    strength: NotNegative
-    prior: Text
-    solver: Text
-    status: Text
+    samples: Positive | UnsetType = UNSET
+    regularize: NotNegative | UnsetType = UNSET
+    strength: NotNegative | UnsetType = UNSET
+    prior: Text | UnsetType = UNSET
+    solver: Text | UnsetType = UNSET
+    status: Text | UnsetType = UNSET
     cross_validation: CrossValidation | UnsetType = UNSET
     learning_curve: Annotated[list[LearningPoint], Meta(min_length=2)] | UnsetType = UNSET
     interval: Interval | UnsetType | None = UNSET
@@ -134,3 +135,13 @@ def check_metadata(value, path):
             json.dumps(content, allow_nan=False)
         except (ValueError, RecursionError) as error:  # NaN, 1e999
             raise UserError(f"{path}: {field}: {error}") from None
+
+
+def refuse_partial_fit(metadata, path):
+    """Raise UserError that names what the metadata of a table do not tell of its fit."""
+    missing = [name for name in OF_A_FIT if name not in metadata.get("fit", {})]
+    if missing:
+        raise UserError(
+            f"{path}: its metadata do not tell how it was fitted, fit.{missing[0]} is missing: fit "
+            "it anew by latency.py fit"
+        )

@@ -11,6 +11,7 @@ from nas.prediction_errors import percent, rounded
 from nas.search_space import SearchSpace
 from nas.width_steps import CLIFF, FREE, WidthCosts
 from utils.fit_report import device_name
+from utils.metadata import refuse_partial_fit
 from utils.plotting import plot_cross_validation, plot_latency_table
 from utils.plotting.widths_and_coverage import plot_coverage, plot_width_costs
 from utils.records import atomic_write
@@ -28,9 +29,11 @@ def write_report(table, path):
     """Write the page about a LatencyTable, whole or not at all.
 
     What the table's metadata do not state (a table of another program) is left out and said so.
-    Raises UserError if the table lacks variables of its search space.
+    Raises UserError if the table lacks variables of its search space, or tells its fit in part.
     """
     space = SearchSpace.of(table.metadata, table.source)
+    if "fit" in table.metadata:
+        refuse_partial_fit(table.metadata, table.source)
     costs = WidthCosts(table.values(space), space)
     fitted = table.metadata.get("fit", {})
     parts = {

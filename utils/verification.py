@@ -23,6 +23,7 @@ from utils.conditions import condition_differences
 from utils.errors import UserError
 from utils.latency_limits import LatencyLimit
 from utils.measuring_again import measure_again, workload_of
+from utils.metadata import refuse_partial_fit
 from utils.records import Appender, write_lines
 from utils.samples import load_samples
 
@@ -132,6 +133,7 @@ def _candidate(line, chosen, first, now):
 def refuse_unverifiable(options, table):
     """Raise UserError if the table does not tell how to measure, or where its samples are."""
     workload_of(table.metadata)
+    refuse_partial_fit(table.metadata, table.source)
     samples_to_extend(options, table)
 
 

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from utils.errors import UserError
-from utils.metadata import check_metadata
+from utils.metadata import check_metadata, refuse_partial_fit
 
 TRIAL = {"regularize": 100.0, "strength": 1, "nrmse": 0.03, "standard_error": 0.002}
 METADATA = {
@@ -100,9 +100,11 @@ def test_a_field_of_another_type_or_range_is_named(path, value):
 @pytest.mark.parametrize("name", ["samples", "regularize", "strength", "prior", "solver", "status"])
 def test_a_fit_that_lacks_a_field_names_it(name):
     metadata = copy.deepcopy(METADATA)
+    refuse_partial_fit(metadata, "m.jsonl")
     del metadata["fit"][name]
-    with pytest.raises(UserError, match=f"m.json: fit: object missing required field `{name}`"):
-        check_metadata(metadata, "m.json")
+    check_metadata(metadata, "m.json")  # only a report, or another fit, needs it
+    with pytest.raises(UserError, match=rf"m\.jsonl: its metadata .* fit\.{name} is missing"):
+        refuse_partial_fit(metadata, "m.jsonl")
 
 
 def test_metadata_are_an_object():
