@@ -27,6 +27,7 @@ import numpy as np
 from nas.conformal import Interval
 from nas.latency_table import LatencyTable
 from nas.validated_fit import fit_validated, number_of_fits
+from utils.atomic_files import is_special, remove_leftovers
 from utils.benchmark_report import as_json, as_text, result
 from utils.benchmarked_networks import facts, open_networks, predict, widest
 from utils.conditions import refuse_other_networks, speed_ratio, warn_of_differences
@@ -36,6 +37,7 @@ from utils.fit_report import device_name, fit_as_text, validation_as_text
 from utils.latency_options import fit_weights, measuring, parse_args, search_space
 from utils.measuring import REFERENCE, Bench, drift, sample_line
 from utils.memory import naming_what_needs_memory
+from utils.output_paths import PAGE, PICTURE, TABLE, refuse_overwriting
 from utils.plotting import plot_correlation, plot_cross_validation
 from utils.progress import progress_bar, warn
 from utils.report import write_report
@@ -47,8 +49,10 @@ from utils.timing import NOISY
 
 def generate(args):
     """Time `count` networks, less those that the samples file holds, or until they are enough."""
+    remove_leftovers(Path(args.samples).parent)
     space = search_space(args)
-    workload, protocol = measuring(args, timing_cache=f"{args.samples}.timing_cache")
+    cache = None if is_special(args.samples) else f"{args.samples}.timing_cache"
+    workload, protocol = measuring(args, timing_cache=cache)
     device = open_device(args.device, workload)
     metadata = describe(args, device, space, protocol)
     check = StoppingCheck(args.until, space, bool(protocol.rounds), args.seed)
@@ -94,6 +98,10 @@ def report_samples(path, samples):
 
 def fit(args):
     """Fit a latency table to the samples of one or several files; it states its own error."""
+    curve = args.curve or (
+        os.devnull if is_special(args.model) else f"{args.model}.cross_validation.png"
+    )
+    prepare_outputs(args.samples, [(args.model, TABLE), (curve, PICTURE)])
     samples, space, metadata = load_samples(args.samples)
     weights = fit_weights(args)
     rng = np.random.default_rng(args.seed)
@@ -104,13 +112,13 @@ def fit(args):
     table.save(args.model)
     print(fit_as_text(table, args.model))
     if "cross_validation" in table.metadata["fit"]:
-        curve = args.curve or f"{args.model}.cross_validation.png"
         plot_cross_validation(table.metadata["fit"], curve)
         print(f"{curve}: cross-validated error over R, K and the number of samples")
 
 
 def validate(args):
     """Compare a latency table with samples that it was not fitted to; draws their correlation."""
+    prepare_outputs([*args.samples, args.model], [(args.plot, PICTURE)])
     table = LatencyTable.load(args.model)
     samples, space, metadata = load_samples(args.samples)
     table.values(space)  # raises if the table was made for another search space
@@ -126,6 +134,7 @@ def validate(args):
 
 def report(args):
     """Write all that is known about a latency table as one page of HTML."""
+    prepare_outputs([args.model], [(args.page, PAGE)])
     write_report(LatencyTable.load(args.model), args.page)
     print(f"{args.page}: open it in a browser")
 
@@ -162,6 +171,13 @@ def benchmark(args):
     for name, one in zip(args.configurations, timed, strict=True):
         if one.measurement.warning:
             warn(f"{name}: {one.measurement.warning}")
+
+
+def prepare_outputs(inputs, outputs):
+    """Refuse to write over what is read, and remove what killed runs left in the folders."""
+    refuse_overwriting(inputs, outputs)
+    for path, _ in outputs:
+        remove_leftovers(Path(path).parent)
 
 
 def describe(args, device, space, protocol):

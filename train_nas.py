@@ -48,6 +48,7 @@ from utils.search_reports import (
     compare_baselines,
     curves_of,
     draw_pictures,
+    refuse_inputs_in_folder,
     write_front,
 )
 from utils.supernet_checkpoints import Position
@@ -248,8 +249,13 @@ def report_answer(options, search, limits, start, reranked, folder):
 def main(arguments=None):
     options = parse_options(__doc__, arguments)
     with silent_unless_first():
+        refuse_inputs_in_folder(options)
         limits = open_limits(options.latency_model, options.latency_target, options.confidence)
         search = open_search(options, limits)
+        if options.verify:
+            from utils.verification import refuse_unverifiable
+
+            refuse_unverifiable(options, limits[0].table)  # now, not after the training
         check_images_fit(options.batch_size, search.space.input_size, "--batch-size")
         start, load_network = supernet_checkpoints.load(options, search)
         with SearchFolder(options) as folder:

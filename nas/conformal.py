@@ -80,11 +80,14 @@ class Residuals:
         """Return the residuals that a table was fitted with; UserError if its metadata has none."""
         text = table.metadata.get("fit", {}).get("residuals_per_mille")
         try:
-            return cls(np.array([float(number) / 1e3 for number in text.split()]))
+            values = np.array([float(number) / 1e3 for number in text.split()])
         except (AttributeError, ValueError):
+            values = np.array([np.nan])
+        if not np.isfinite(values).all():
             raise UserError(
                 f"{table.source} does not state its errors: fit it anew by latency.py fit"
-            ) from None
+            )
+        return cls(values)
 
 
 def calibrate(predicted_ms, measured_ms, level=LEVEL):

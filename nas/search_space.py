@@ -8,6 +8,16 @@ import numpy as np
 from models.mobilenet_v1 import BASE_WIDTHS, IMAGE_CHANNELS, STRIDES, layer_types, scaled_widths
 from nas.compiled import njit
 from utils.errors import UserError
+from utils.json_types import (
+    Classes,
+    InputSize,
+    Levels,
+    Stride,
+    Width,
+    WidthMultiplier,
+    checked,
+)
+from utils.records import metadata_path
 
 
 @dataclass(frozen=True)
@@ -19,13 +29,13 @@ class SearchSpace:
     (layer type, in_channels, out_channels), one per layer and one for the classifier.
     """
 
-    input_size: int = 224
-    classes: int = 1000
-    min_width: float = 0.2
-    max_width: float = 1.5
-    levels: int = 14
-    base_widths: tuple[int, ...] = BASE_WIDTHS
-    strides: tuple[int, ...] = STRIDES
+    input_size: InputSize = 224
+    classes: Classes = 1000
+    min_width: WidthMultiplier = 0.2
+    max_width: WidthMultiplier = 1.5
+    levels: Levels = 14
+    base_widths: tuple[Width, ...] = BASE_WIDTHS
+    strides: tuple[Stride, ...] = STRIDES
 
     def __post_init__(self):
         if self.input_size < 1:
@@ -170,13 +180,22 @@ class SearchSpace:
         return fields
 
     @classmethod
-    def from_dict(cls, fields):
-        """Return the space that as_dict described; raises UserError for unknown fields."""
-        unknown = set(fields) - set(cls.__dataclass_fields__)
+    def from_dict(cls, fields, place="search space"):
+        """Return the space that as_dict described.
+
+        Raises UserError, beginning with `place`, for unknown fields, other types and ranges.
+        """
+        unknown = set(checked(fields, dict, place)) - set(cls.__dataclass_fields__)
         if unknown:
-            raise UserError(f"search space has the unknown field {sorted(unknown)[0]!r}")
-        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-        return cls(**fields)
+            raise UserError(f"{place} has the unknown field {sorted(unknown)[0]!r}")
+        return checked(fields, cls, place)
+
+    @classmethod
+    def of(cls, metadata, path):
+        """Return the space that a file's metadata states; the usual one if it states none."""
+        return cls.from_dict(
+            metadata.get("search_space", {}), f"{metadata_path(path)}: bad search_space"
+        )
 
 
 class BiasedSampler:

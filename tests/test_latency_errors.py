@@ -111,6 +111,43 @@ def test_a_model_of_another_input_size_is_refused_before_anything_is_timed(folde
     assert "other.jsonl was made for --input-size 64, not for 32" in fails(capsys, *command)
 
 
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        ("fit s.jsonl s.jsonl", "s.jsonl would be written over s.jsonl, which is read"),
+        ("fit none.jsonl s.jsonl", "s.jsonl exists and is no latency table"),
+        ("fit s.jsonl m.jsonl --curve m.jsonl", "m.jsonl and m.jsonl are the same file"),
+        ("fit s.jsonl new.jsonl --curve s.jsonl", "s.jsonl would be written over s.jsonl"),
+        ("validate s.jsonl m.jsonl m.jsonl", "m.jsonl would be written over m.jsonl"),
+        ("validate s.jsonl m.jsonl m.jsonl.meta.json", "written over m.jsonl.meta.json"),
+        ("validate none.jsonl m.jsonl other.jsonl", "other.jsonl exists and is no picture"),
+        ("report m.jsonl m.jsonl", "m.jsonl would be written over m.jsonl"),
+        ("report none.jsonl s.jsonl", "s.jsonl exists and is no page"),
+    ],
+)
+def test_nothing_is_written_over_what_is_read_or_of_another_kind(
+    folder, capsys, command, complaint
+):
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    assert complaint in fails(capsys, *command.split())
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "line", ['{"threads": "1"}', '{"fit": null}', '{"protocol": 1}', '{"x": 1e999}', "\xff", "["]
+)
+def test_bad_metadata_are_one_line_that_names_the_file(folder, capsys, line):
+    """Whichever of the files it stands beside."""
+    for path in ("s.jsonl", "m.jsonl"):
+        beside = folder / f"{path}.meta.json"
+        good = beside.read_bytes()
+        beside.write_bytes(line.encode("latin-1"))
+        for stage in ("fit s.jsonl new.jsonl", "validate s.jsonl m.jsonl new.png"):
+            if path in stage:
+                assert f"error: {path}.meta.json" in fails(capsys, *stage.split())
+        beside.write_bytes(good)
+
+
 def test_files_that_were_not_measured_alike(folder, capsys):
     write_lines("t.jsonl", [[list(SPACE.smallest), 1.0]])
     write_metadata("t.jsonl", {"device": "gpu", "search_space": SPACE.as_dict()})
@@ -139,7 +176,7 @@ def test_bad_options_of_benchmark(folder, capsys, options, complaint):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--min-width", "0"], "width multipliers must satisfy 0 < minimum"),
+        (["--min-width", "0"], "'0' is not a number greater than 0"),
         (["--min-width", "2"], "width multipliers must satisfy"),
         (["--levels", "0"], "'0' is not a whole number of at least 1"),
         (["--count", "-1"], "'-1' is not a whole number of at least 1"),

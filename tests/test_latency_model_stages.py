@@ -1,6 +1,10 @@
 """latency.py's fit, validate, report and generate --until, command by command."""
 
 import json
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +59,24 @@ def test_fit_chooses_its_weights_and_draws_the_curve(folder, capsys):
     for words in ("SCS reports 'optimal'", "within 1 % of the least", "90 % interval"):
         assert words in output
     assert (folder / "m.jsonl.cross_validation.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_outputs_may_be_a_pipe(folder):
+    """A pipe's reader gets what a file would hold; nothing appears beside it."""
+    write_samples("few.jsonl", 5, seed=1)
+    latency.main(["fit", "few.jsonl", "m.jsonl", "-K", "1"])
+    os.mkfifo("pipe")
+    before = sorted(os.listdir())
+    for command, start in (
+        (["fit", "few.jsonl", "pipe", "-K", "1"], Path("m.jsonl").read_bytes()),
+        (["validate", "few.jsonl", "m.jsonl", "pipe"], b"\x89PNG"),
+    ):
+        with ThreadPoolExecutor(1) as pool:
+            reader = pool.submit(Path("pipe").read_bytes)
+            latency.main(command)
+            assert reader.result().startswith(start)
+    assert sorted(os.listdir()) == before
+    assert stat.S_ISFIFO(os.stat("pipe").st_mode)
 
 
 def test_k_alone_is_exactly_equation_7(folder):

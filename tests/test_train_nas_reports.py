@@ -203,3 +203,16 @@ def test_options_that_do_not_go_together_are_refused(model, tmp_path, capsys):
     }
     for message, options in refused.items():
         assert message in fails_with(capsys, arguments(model, tmp_path / "exp", *options))
+
+
+def test_a_latency_model_is_not_written_over(model, tmp_path, capsys):
+    """Where --verify writes its own, for one; the file is as it was."""
+    before = Path(model).read_bytes()
+    folder = tmp_path / "exp"
+    folder.mkdir()
+    own = folder / "verified_model.jsonl"
+    own.write_bytes(before)
+    options = ["--latency-model", str(own), "--latency-target", "9", "--verify"]
+    message = fails_with(capsys, arguments(model, folder, *options))
+    assert f"{own} would be written over {own}, which is read" in message
+    assert own.read_bytes() == before

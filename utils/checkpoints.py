@@ -3,10 +3,8 @@
 import io
 import json
 import re
-import sys
 import zipfile
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -16,11 +14,6 @@ from utils.records import atomic_write
 
 VALUES = "values"
 ARRAYS = "arrays/"
-
-# Types of fields for `typed`.
-Natural = Annotated[int, msgspec.Meta(ge=0)]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-Finite = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]  # nor NaN
 
 
 def checkpoint_path(folder, epoch, step=0):

@@ -16,6 +16,7 @@ import msgspec
 
 from utils import checkpoints
 from utils.errors import UserError
+from utils.json_types import Positive
 
 BEST, RESULTS, CURVES = "best", "results.jsonl", "curves.png"
 KINDS = ("params", "states", "onnx")
@@ -28,10 +29,10 @@ Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]  # SHA-256
 class Values(msgspec.Struct, frozen=True):
     """What a states file tells beside its arrays."""
 
-    epoch: checkpoints.Positive
+    epoch: Positive
     val_top1: Share  # of this epoch
     best_top1: Share  # of all epochs until this one
-    configuration: list[checkpoints.Positive]
+    configuration: list[Positive]
     framework: Literal["mxnet", "pytorch"]
     parameters: Digest
 

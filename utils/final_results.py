@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 import msgspec
 
+from utils.atomic_files import remove_leftovers
 from utils.errors import UserError
 from utils.final_files import CURVES, RESULTS
 from utils.log import Log
@@ -125,6 +126,7 @@ class Record:
             return
         with contextlib.ExitStack() as opened:
             self._results = opened.enter_context(Appender(options.save_dir / RESULTS))
+            remove_leftovers(options.save_dir)
             self._log = opened.enter_context(Log(options.logging_file))
             self._files = opened.pop_all()
 

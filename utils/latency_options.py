@@ -8,7 +8,15 @@ from utils.devices import CLOCKS, DEVICES, DTYPES, Workload
 from utils.errors import UserError
 from utils.measuring import Protocol
 from utils.memory import check_images_fit
-from utils.options import Parser, natural, not_negative, positive, whole_number
+from utils.options import (
+    Parser,
+    add_width_options,
+    classes,
+    input_size,
+    natural,
+    not_negative,
+    positive,
+)
 from utils.timing import REDUCTIONS
 
 
@@ -69,9 +77,8 @@ def add_generate(stage):
         help="force samples to the disk after every so many (1); a killed run loses no finished "
         "sample whatever this is, a power cut at most so many",
     )
-    add("--min-width", type=float, default=0.2, help="least width multiplier (0.2)")
-    add("--max-width", type=float, default=1.5, help="greatest width multiplier (1.5)")
-    add("--levels", type=positive, default=14, help="number of width multipliers (14)")
+    usual = SearchSpace()
+    add_width_options(add, (usual.min_width, usual.max_width, usual.levels))
 
 
 def add_fit(stage):
@@ -151,8 +158,8 @@ def add_measuring_options(stage):
     )
     add("--dtype", choices=DTYPES, default="fp32", help="precision (fp32)")
     add("-B", "--batch-size", type=positive, default=64, help="images per batch (64)")
-    add("--input-size", type=positive, default=224, help="side of the images (224)")
-    add("--classes", type=whole_number(2), default=1000, help="number of classes (1000)")
+    add("--input-size", type=input_size, default=224, help="side of the images (224)")
+    add("--classes", type=classes, default=1000, help="number of classes (1000)")
     add("--threads", type=positive, default=1, help="threads of a CPU runtime (1)")
     add("--tf32", action="store_true", help="allow TensorFloat-32 in fp32 on CUDA devices")
     add("--channels-last", action="store_true", help="gpu: NHWC memory format")

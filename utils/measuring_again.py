@@ -42,24 +42,32 @@ def measure_again(metadata, configurations, seed):
 
 
 def workload_of(metadata):
-    """Return the Workload and the Protocol that metadata tells of."""
-    try:
-        space = SearchSpace.from_dict(metadata["search_space"])
-        protocol = {field.name: metadata["protocol"][field.name] for field in fields(Protocol)}
-        options = {
-            field.name: metadata[field.name]
-            for field in fields(Workload)
-            if field.name not in {"input_size", "classes", "clock", "timing_cache"}
-        }
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"how to measure is not known: the metadata of the latency model lacks {error}"
-        ) from None
-    protocol = Protocol(**protocol)
+    """Return the Workload and the Protocol that metadata tells of.
+
+    Raises UserError that names the first field that it lacks, the device included.
+    """
+    for name in ("device", "device_name"):
+        _stated(metadata, name)
+    space = SearchSpace.from_dict(_stated(metadata, "search_space"))
+    of_protocol = _stated(metadata, "protocol")
+    protocol = Protocol(**{each.name: _stated(of_protocol, each.name) for each in fields(Protocol)})
+    options = {
+        field.name: _stated(metadata, field.name)
+        for field in fields(Workload)
+        if field.name not in {"input_size", "classes", "clock", "timing_cache"}
+    }
     workload = Workload(
         input_size=space.input_size, classes=space.classes, clock=protocol.clock, **options
     )
     return workload, protocol
+
+
+def _stated(metadata, name):
+    if name not in metadata:
+        raise UserError(
+            f"how to measure is not known: the metadata of the latency model lacks {name!r}"
+        )
+    return metadata[name]
 
 
 def _measure(metadata, configurations, seed):

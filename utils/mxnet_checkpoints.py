@@ -3,12 +3,12 @@
 gluon.Trainer's own save_states pickles the optimiser; loading such a file could run any code.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from utils import checkpoints
+from utils.atomic_files import whole_file
 from utils.errors import UserError
 from utils.mxnet_arrays_file import read_arrays
 from utils.mxnet_runtime import mx
@@ -124,21 +124,14 @@ def set_updates(trainer, updates):
 
 def save_parameters(net, path):
     """Write a network's parameters in Gluon's own format, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
     _finish_updates()
     try:
-        net.save_parameters(str(partial))
-        if not _holds(partial, net):  # MXNet does not notice a full disk
-            raise UserError(f"{path} cannot be written whole: is the disk full?")
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        with whole_file(path) as new:
+            net.save_parameters(str(new))
+            if not _holds(new, net):  # MXNet does not notice a full disk
+                raise UserError(f"{path} cannot be written whole: is the disk full?")
     except mx.base.MXNetError as error:
         raise UserError(f"{path} cannot be written ({_reason(error)})") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_parameters(net, path, contexts):

@@ -6,7 +6,16 @@ import os
 from nas.aows import SAMPLINGS
 from nas.ows import METHODS
 from nas.supernet_search import SCORES
-from utils.options import Parser, above_zero, checked, natural, not_negative, positive
+from utils.options import (
+    Parser,
+    above_zero,
+    add_width_options,
+    checked,
+    input_size,
+    natural,
+    not_negative,
+    positive,
+)
 from utils.ranks import ranks
 
 confidence = checked(float, lambda p: 0.5 <= p < 1, "a number of at least 0.5, less than 1")
@@ -36,7 +45,7 @@ def parse_options(description, arguments=None):
 def _add_data_and_training(add):
     add("--data", required=True, help="digits, glyphs, folder with train/ and val/, or .rec prefix")
     add("-j", "--workers", type=natural, default=os.cpu_count(), help="data loading processes")
-    add("--input-size", type=positive, help="side of the images; default: the latency model's")
+    add("--input-size", type=input_size, help="side of the images; default: the latency model's")
     add("--epochs", type=positive, default=20, help="epochs to train")
     add("-b", "--batch-size", type=positive, default=512, help="images per step")
     add("--lr", type=above_zero, default=0.1, help="learning rate per 256 images of a batch")
@@ -77,9 +86,7 @@ def _add_search(add):
     add("--confidence", type=confidence, metavar="P",
         help="search on the table's upper bound, which a measured latency stays below with this "
         "probability (0.9); default: on the prediction")  # fmt: skip
-    add("--min-width", type=above_zero, help="least width multiplier; default: the latency model's")
-    add("--max-width", type=above_zero, help="greatest width multiplier; default: likewise")
-    add("--levels", type=positive, help="number of width multipliers; default: likewise")
+    add_width_options(add)
     add("--window", type=positive, default=100_000, help="images averaged per width of a layer")
     add("--scores", choices=SCORES, default="monotone",
         help="what answers are based on: monotone scores never fall as a layer gets wider, which "

@@ -3,27 +3,34 @@
 import fcntl
 import json
 import os
-import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
+from utils.atomic_files import atomic_write, is_special
 from utils.errors import UserError
+from utils.json_types import checked, parse_json
+from utils.metadata import check_metadata
 from utils.progress import warn
 
 
-def read_lines(path):
+def read_lines(path, kind=None):
     """Yield (line number, value) for each line of a file of JSON lines.
 
-    Raises UserError that names the file and line of anything that is not JSON, and for a file
-    without a single line; OSError if the file cannot be read.
+    kind: a type of msgspec that each value must fit, or None
+    Raises UserError that names the file and line of anything that is not JSON or does not fit, and
+    for a file without a single line; OSError if the file cannot be read.
     """
+    with open(path, "rb") as file:
+        yield from parse_lines(file, path, kind)
+
+
+def parse_lines(lines, path, kind=None):
+    """Yield as read_lines; lines: those of a file, as bytes."""
     number = 0
-    with open(path, encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield number, json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(f"{path}, line {number}: not JSON ({error.msg})") from None
+    for number, line in enumerate(lines, start=1):
+        value = parse_json(line, path, number)
+        if kind is not None:
+            checked(value, kind, f"{path}, line {number}")
+        yield number, value
     if not number:
         raise UserError(f"{path} is empty")
 
@@ -31,30 +38,41 @@ def read_lines(path):
 class Appender:
     """Appends JSON lines to a file so that a kill at any moment loses no finished line.
 
-    Holds an exclusive lock on the file: a second process is refused with a UserError. A last line
-    without its line end, which a kill during a write leaves, is cut off when the file is opened,
-    unless the line end is all that it lacks.
+    Holds an exclusive lock on the file: a second process is refused with a UserError, and so is a
+    file that does not hold JSON lines. A last line without its line end, which a kill during a
+    write leaves, is cut off when the file is opened, unless the line end is all that it lacks.
+    Into a device or a pipe, lines are written as they come.
     """
 
     def __init__(self, path):
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(self.path, "a+b", buffering=0)  # noqa: SIM115 (closed in __exit__)
+        self._is_special = is_special(path)
+        mode = "wb" if self._is_special else "a+b"
+        self._file = open(self.path, mode, buffering=0)  # noqa: SIM115 (closed in __exit__)
+        if self._is_special:
+            return
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._mend_last_line()
         except BlockingIOError:
             self._file.close()
             raise UserError(f"{path} is being written by another process") from None
-        self._mend_last_line()
+        except UserError:
+            self._file.close()
+            raise
 
     def _mend_last_line(self):
         self._file.seek(0)
-        content = self._file.read()
-        finished = content.rfind(b"\n") + 1
-        if _is_whole(content[finished:]):
+        *lines, last = self._file.read().split(b"\n")
+        for number, line in enumerate(lines, start=1):
+            parse_json(line, self.path, number)
+        if _is_whole(last):
             self._file.write(b"\n")
-        else:
-            self._file.truncate(finished)
+        elif last:
+            if not lines and not last.startswith((b"[", b"{")):
+                raise UserError(f"{self.path} does not hold JSON lines: nothing is added to it")
+            self._file.truncate(sum(len(line) + 1 for line in lines))
         self._file.seek(0, os.SEEK_END)
 
     def append(self, values, sync=True):
@@ -63,14 +81,15 @@ class Appender:
         Without sync they have left the process, so that a kill loses none; a power cut may.
         """
         data = "".join(json.dumps(value) + "\n" for value in values).encode()
-        start = self._file.seek(0, os.SEEK_END)
+        start = 0 if self._is_special else self._file.seek(0, os.SEEK_END)
         try:
             while data:
                 data = data[self._file.write(data) :]
-            if sync:
+            if sync and not self._is_special:
                 os.fsync(self._file.fileno())
         except OSError as error:  # a full disk: leave no torn line behind
-            self._file.truncate(start)
+            if not self._is_special:
+                self._file.truncate(start)
             raise OSError(error.errno, error.strerror, str(self.path)) from None
 
     def __enter__(self):
@@ -84,34 +103,16 @@ def _is_whole(line):
     """Return whether a line that lacks its line end is a whole JSON array or object."""
     try:
         return isinstance(json.loads(line), list | dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
-@contextmanager
-def atomic_write(path, mode="wb"):
-    """Open a file for writing that replaces `path` only once it is complete and on the disk."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    encoding = None if "b" in mode else "utf-8"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, mode, encoding=encoding) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
 def write_lines(path, values):
-    """Write a file of JSON lines, whole or not at all."""
-    with atomic_write(path, "w") as file:
-        file.writelines(json.dumps(value) + "\n" for value in values)
+    """Write a file of JSON lines, whole or not at all; returns what was written, bytes."""
+    data = "".join(json.dumps(value) + "\n" for value in values).encode()
+    with atomic_write(path) as file:
+        file.write(data)
+    return data
 
 
 def metadata_path(path):
@@ -120,28 +121,28 @@ def metadata_path(path):
 
 
 def write_metadata(path, metadata):
-    """Write the metadata of a file, a dictionary, whole or not at all."""
+    """Write the metadata of a file, a dictionary, whole or not at all; none beside a device."""
+    if is_special(path):
+        return
     with atomic_write(metadata_path(path), "w") as file:
         json.dump(metadata, file, indent=2)
         file.write("\n")
 
 
 def read_metadata(path):
-    """Return the metadata of a file; an empty dictionary, with a warning, if there is none."""
+    """Return the metadata of a file; an empty dictionary, with a warning, if there is none.
+
+    Raises UserError that names the file and the line or the field of what it may not hold.
+    """
+    beside = metadata_path(path)
     try:
-        text = metadata_path(path).read_text(encoding="utf-8")
+        data = beside.read_bytes()
     except FileNotFoundError:
         warn(
-            f"{metadata_path(path)} is missing: the search space and the device of "
-            f"{path} are not known, the default search space is assumed"
+            f"{beside} is missing: the search space and the device of {path} are not known, the "
+            "default search space is assumed"
         )
         return {}
-    try:
-        metadata = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{metadata_path(path)}, line {error.lineno}: not JSON ({error.msg})"
-        ) from None
-    if not isinstance(metadata, dict):
-        raise UserError(f"{metadata_path(path)} does not hold a JSON object")
+    metadata = parse_json(data, beside)
+    check_metadata(metadata, beside)
     return metadata

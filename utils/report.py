@@ -10,6 +10,7 @@ from nas.prediction_errors import percent, rounded
 from nas.search_space import SearchSpace
 from nas.width_steps import CLIFF, FREE, WidthCosts
 from utils.fit_report import device_name
+from utils.metadata import refuse_partial_fit
 from utils.plotting import plot_cross_validation, plot_latency_table
 from utils.plotting.widths_and_coverage import plot_coverage, plot_width_costs
 from utils.progress import progress_bar
@@ -29,9 +30,11 @@ def write_report(table, path):
     """Write the page about a LatencyTable, whole or not at all.
 
     What the table's metadata do not state (a table of another program) is left out and said so.
-    Raises UserError if the table lacks variables of its search space.
+    Raises UserError if the table lacks variables of its search space, or tells its fit in part.
     """
-    space = SearchSpace.from_dict(table.metadata.get("search_space", {}))
+    space = SearchSpace.of(table.metadata, table.source)
+    if "fit" in table.metadata:
+        refuse_partial_fit(table.metadata, table.source)
     costs = WidthCosts(table.values(space), space)
     fitted = table.metadata.get("fit", {})
     parts = {
@@ -51,8 +54,8 @@ def write_report(table, path):
         summary=summary(table, fitted, costs),
         sections=sections,
     )
-    with atomic_write(path, "w") as file:
-        file.write(text)
+    with atomic_write(path) as file:
+        file.write(text.encode("utf-8", "replace"))  # a file's name may be no UTF-8
 
 
 def summary(table, fitted, costs):
@@ -108,7 +111,7 @@ def trust(table, fitted):
 
 def _learning(points):
     half, full = (point["nrmse"] for point in points[-2:])
-    gain = 1 - full / half
+    gain = 1 - full / half if half else 0
     advice = "more samples would still help." if gain > 0.03 else "more samples would help little."
     return (
         f"From {points[-2]['samples']} to {points[-1]['samples']} samples the error changed from "

@@ -1,16 +1,29 @@
 """Reading samples files: lines [configuration, latency_ms, details], and their drift."""
 
-import math
 import os
+import reprlib
+import sys
 
 import numpy as np
+from msgspec import UNSET, Struct, UnsetType
 
 from nas.search_space import SearchSpace
 from utils.errors import UserError
-from utils.records import metadata_path, read_lines, read_metadata
+from utils.json_types import LEAST_MS, MOST_MS, NotNegative, checked
+from utils.records import read_lines, read_metadata
 
 OBSERVED = ("drift", "state_before", "state_after")  # what a run saw; all else is its settings
 OF_ONE_FILE = ("seed", "biased")  # settings in which the files of a fleet may differ
+
+
+class Details(Struct, frozen=True):
+    """The third element of a samples file's line: statistics and times in ms per image."""
+
+    mean_ms: NotNegative | UnsetType = UNSET
+    median_ms: NotNegative | UnsetType = UNSET
+    min_ms: NotNegative | UnsetType = UNSET
+    iqr_ms: NotNegative | UnsetType = UNSET
+    times_ms: list[NotNegative] | UnsetType = UNSET
 
 
 def read_samples(path, space):
@@ -28,16 +41,25 @@ def read_samples(path, space):
 
 
 def _checked_sample(line, space):
-    if not isinstance(line, list) or len(line) not in (2, 3) or not isinstance(line[0], list):
+    if (
+        not isinstance(line, list)
+        or len(line) not in (2, 3)
+        or not isinstance(line[0], list)
+        or any(isinstance(width, list | dict) for width in line[0])
+    ):
         raise UserError("expected [[widths], latency_ms] or [[widths], latency_ms, {details}]")
     widths, latency_ms, details = line if len(line) == 3 else (*line, {})
     configuration = space.configuration(space.states(widths))
     if isinstance(latency_ms, bool) or not isinstance(latency_ms, int | float):
         raise UserError(f"the latency {latency_ms!r} is not a number")
-    if not (math.isfinite(latency_ms) and latency_ms > 0):
-        raise UserError(f"the latency {latency_ms} must be positive and finite")
+    if not LEAST_MS <= latency_ms <= MOST_MS:
+        raise UserError(
+            f"the latency {reprlib.repr(latency_ms)} must be positive and finite, from "
+            f"{LEAST_MS:g} to {MOST_MS:g} ms"
+        )
     if not isinstance(details, dict):
         raise UserError("the third element must be an object of details")
+    checked(details, Details, "the details")
     return configuration, float(latency_ms), details
 
 
@@ -57,7 +79,7 @@ def load_samples(paths):
         if metadatas:
             _refuse_other_measuring(metadatas[0], metadata, paths[0], path)
         metadatas.append(metadata)
-        space = _space(path, metadata)
+        space = SearchSpace.of(metadata, path)
         samples = read_samples(path, space)
         if is_in_rounds(metadata):
             refuse_missing_reference(path, samples)
@@ -67,8 +89,19 @@ def load_samples(paths):
     if is_in_rounds(metadata):
         samples, metadata["reference_ms"] = without_drift(recorded)
     else:
+        _warn_of_mixed_references(recorded)
         samples = [(configuration, latency_ms) for configuration, latency_ms, _ in recorded]
     return samples, space, metadata
+
+
+def _warn_of_mixed_references(recorded):
+    lacking = sum("reference_ms" not in details for *_, details in recorded)
+    if 0 < lacking < len(recorded):
+        print(
+            f"warning: {lacking} of {len(recorded)} samples lack the reference network's latency, "
+            "reference_ms: the drift of the machine is divided out of none of them",
+            file=sys.stderr,
+        )
 
 
 def _common(metadata):
@@ -85,24 +118,17 @@ def _refuse_other_measuring(first, second, first_path, second_path):
         )
 
 
-def _space(path, metadata):
-    try:
-        return SearchSpace.from_dict(metadata.get("search_space", {}))
-    except (UserError, AttributeError, TypeError, ValueError) as error:
-        raise UserError(f"{metadata_path(path)}: bad search_space: {error}") from None
-
-
 def is_in_rounds(metadata):
     """Return whether samples were timed in rounds, together with the reference network."""
-    protocol = metadata.get("protocol")
-    return isinstance(protocol, dict) and bool(protocol.get("rounds"))
+    return bool(metadata.get("protocol", {}).get("rounds"))
 
 
 def refuse_missing_reference(path, samples):
     """Raise UserError, naming the line, if a sample lacks the reference network's latency."""
     for number, (_, _, details) in enumerate(samples, start=1):
         reference_ms = details.get("reference_ms")
-        if not isinstance(reference_ms, float | int) or not 0 < reference_ms < math.inf:
+        is_number = isinstance(reference_ms, float | int) and not isinstance(reference_ms, bool)
+        if not is_number or not LEAST_MS <= reference_ms <= MOST_MS:
             raise UserError(
                 f"{path}, line {number}: timed beside the reference network, but without its "
                 "latency, reference_ms"

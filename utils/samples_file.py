@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.search_space import BiasedSampler
+from utils.atomic_files import is_special
 from utils.errors import UserError
 from utils.records import Appender, metadata_path, read_metadata, write_metadata
 from utils.samples import (
@@ -75,6 +76,8 @@ class SamplesFile:
         unknown = set(observed) - set(OBSERVED)
         if unknown:
             raise ValueError(f"not something that a run observes: {sorted(unknown)}")
+        if is_special(self.path):
+            return
         write_metadata(self.path, {**read_metadata(self.path), **observed})
 
     def __enter__(self):

@@ -11,8 +11,9 @@ import msgspec
 from tqdm import tqdm
 
 from utils import checkpoints
-from utils.checkpoints import Finite, Natural
+from utils.atomic_files import remove_leftovers
 from utils.errors import UserError
+from utils.json_types import Finite, Natural
 from utils.ranks import rank
 from utils.records import Appender
 from utils.tensorboard import ScalarLog
@@ -21,8 +22,8 @@ RESULTS, DECISIONS = "results.jsonl", "aows.jsonl"
 REPORTS = (  # on a trained network, written by every run or where an option asks for it
     *("baselines.jsonl", "curves.png", "widths.png", "probabilities.png"),
     *("pareto.jsonl", "pareto.png", "rerank.jsonl", "score_check.jsonl", "score_check.png"),
-    *("verification.jsonl", "verified_model.jsonl", "verified_model.jsonl.meta.json"),
 )
+OF_VERIFY = ("verification.jsonl", "verified_model.jsonl", "verified_model.jsonl.meta.json")
 OF_TRAIN_FINAL = "mobilenet-*.*"
 
 
@@ -67,6 +68,7 @@ class SearchFolder:
             # Held to the end, it is the lock that a second run meets.
             self._results = opened.enter_context(Appender(self.path / RESULTS))
             self._check_continued(options)
+            remove_leftovers(self.path)
             self._open = opened.pop_all()
 
     def __enter__(self):
@@ -131,7 +133,7 @@ class SearchFolder:
         aside.mkdir()
         for name in names:
             shutil.copy2(self.path / name, aside)
-        reports = [self.path / name for name in REPORTS]
+        reports = [self.path / name for name in (*REPORTS, *OF_VERIFY)]
         for path in (*reversed(later), *filter(Path.exists, reports)):
             path.rename(aside / path.name)
         return aside

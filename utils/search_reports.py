@@ -3,17 +3,47 @@
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct
 
 from models.mobilenet_v1 import count_macs, count_parameters
 from nas import baselines
 from nas.pareto import front
+from utils.json_types import Natural, checked
 from utils.latency_limits import latency_field
+from utils.output_paths import refuse_overwriting
 from utils.progress import progress_bar
 from utils.records import read_lines, write_lines
 from utils.rounding import as_typed, rounded_up, within
-from utils.search_folder import DECISIONS, RESULTS
+from utils.search_folder import DECISIONS, OF_VERIFY, REPORTS, RESULTS
 
 RANDOM_ANSWERS = 100
+
+
+class TrainedLine(Struct, frozen=True):
+    """What is drawn of an epoch's line of results.jsonl."""
+
+    epoch: Natural
+    losses: dict[str, float]
+    accuracy_full: float
+    accuracy: float
+    latency_ms: float
+    target_ms: float
+
+
+class DecisionLine(Struct, frozen=True):
+    """What is drawn of a line of aows.jsonl."""
+
+    progress: float
+    temperature: float
+    configuration: list[int] | None  # None: no configuration met all limits
+    probabilities: list[list[float]]
+
+
+def refuse_inputs_in_folder(options):
+    """Raise UserError if train_nas.py would write over a latency model or the samples file."""
+    read = [*options.latency_model, *([options.samples] if options.samples else [])]
+    written = [RESULTS, DECISIONS, *REPORTS, *(OF_VERIFY if options.verify else ())]
+    refuse_overwriting(read, [(Path(options.expname, name), None) for name in written])
 
 
 def answer_line(search, limits, result, epoch):
@@ -204,10 +234,14 @@ def draw_pictures(options, space, answers):
     }
     plot_widths(named, space, folder / "widths.png")
     # Answers for other targets, after the training, have no losses.
-    trained = [line for _, line in read_lines(folder / RESULTS) if "losses" in line]
+    results = folder / RESULTS
+    numbered = [each for each in read_lines(results, dict) if "losses" in each[1]]
+    for number, line in numbered:
+        checked(line, TrainedLine, f"{results}, line {number}")
+    trained = [line for _, line in numbered]
     if trained:
         plot_search_training(trained, folder / "curves.png")
     decisions = folder / DECISIONS
     if options.AOWS and decisions.is_file() and decisions.stat().st_size:
-        lines = [line for _, line in read_lines(decisions)]
+        lines = [line for _, line in read_lines(decisions, DecisionLine)]
         plot_probabilities(lines, space, folder / "probabilities.png")

@@ -8,8 +8,8 @@ from tqdm import tqdm
 
 from models.sandwich import SandwichLosses
 from utils import checkpoints
-from utils.checkpoints import Finite, Natural, Positive
 from utils.errors import UserError
+from utils.json_types import Finite, Natural, Positive
 from utils.progress import warn
 from utils.ranks import rank
 from utils.rounding import as_typed

@@ -17,10 +17,13 @@ from tqdm import tqdm
 from nas.conformal import Interval
 from nas.constrained_search import InfeasibleError
 from nas.ows import SearchResult
+from nas.search_space import SearchSpace
 from nas.validated_fit import fit_validated
+from utils.conditions import condition_differences
 from utils.errors import UserError
 from utils.latency_limits import LatencyLimit
-from utils.measuring_again import measure_again
+from utils.measuring_again import measure_again, workload_of
+from utils.metadata import refuse_partial_fit
 from utils.records import Appender, write_lines
 from utils.rounding import as_typed, rounded_up
 from utils.samples import load_samples
@@ -56,14 +59,14 @@ def verify(options, search, limits, measure=measure_again):
     """Return the Verified answer of a SupernetSearch under LatencyLimits, the first one measured.
 
     measure: as utils.measuring_again.measure_again, which runs on the device
-    Writes verification.jsonl, a line per round, adds the samples to their file, and writes the
-    table that was fitted again, if there is one, to verified_model.jsonl.
+    Writes verification.jsonl, a line per round, adds the samples to their file, which it names, and
+    writes the table that was fitted again, if there is one, to verified_model.jsonl.
     Raises UserError if no round finds a configuration that meets the target when measured.
     """
     folder = Path(options.expname)
     first, *other_limits = limits
     now, factor = first, 1.0
-    paths = [options.samples] if options.samples else samples_of(first.table)
+    paths = samples_to_extend(options, first.table)
     measured, rounds = [], []
     for number in range(1, ROUNDS + 1):
         left_out = {candidate.configuration for candidate in measured}
@@ -73,6 +76,7 @@ def verify(options, search, limits, measure=measure_again):
         lines = measure(first.table.metadata, list(chosen), (options.seed, STREAM, number))
         with Appender(paths[0]) as samples:
             samples.append(lines)
+        tqdm.write(f"{paths[0]}: {len(lines)} samples added")
         of_round = [_candidate(line, chosen, first, now) for line in lines]
         measured += of_round
         rounds.append({"round": number, "target_ms": first.target_ms, "factor": factor})
@@ -126,6 +130,32 @@ def _candidate(line, chosen, first, now):
         measured_ms,
         bool(measured_ms <= first.target_ms),
     )
+
+
+def refuse_unverifiable(options, table):
+    """Raise UserError if the table does not tell how to measure, or where its samples are."""
+    workload_of(table.metadata)
+    refuse_partial_fit(table.metadata, table.source)
+    samples_to_extend(options, table)
+
+
+def samples_to_extend(options, table):
+    """Return the paths of the samples files; samples of --verify are added to the first one.
+
+    Raises UserError if one of them is no samples file that reads as one, or was measured otherwise
+    than the table's.
+    """
+    paths = [options.samples] if options.samples else samples_of(table)
+    _, space, metadata = load_samples(paths)
+    of_table = SearchSpace.of(table.metadata, table.source)
+    differences = [("search space", of_table, space)] if space != of_table else []
+    differences += condition_differences(table.metadata, metadata)
+    for name, ours, theirs in differences:
+        raise UserError(
+            f"{paths[0]}: no sample can be added, {name} is {theirs!r} there and {ours!r} in the "
+            f"metadata of {table.source}"
+        )
+    return paths
 
 
 def samples_of(table):

@@ -65,6 +65,10 @@ def test_the_residuals_of_a_table_come_back_from_its_metadata():
     residuals = Residuals(np.array([0.0123, -0.004]))
     table = LatencyTable({}, {"fit": {"residuals_per_mille": residuals.as_text()}}, "t.jsonl")
     np.testing.assert_allclose(Residuals.of(table).values, [-0.004, 0.0123])
-    for metadata in ({}, {"fit": {"residuals_per_mille": "1 x"}}):
+    for metadata in (
+        {},
+        {"fit": {"residuals_per_mille": "1 x"}},
+        {"fit": {"residuals_per_mille": "1 nan"}},
+    ):
         with pytest.raises(UserError, match=r"t\.jsonl does not state its errors: fit it anew"):
             Residuals.of(LatencyTable({}, metadata, "t.jsonl"))

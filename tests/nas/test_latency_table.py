@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from nas import mrf
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from utils.errors import UserError
+from utils.records import metadata_path, write_metadata
 
 SPACE = SearchSpace(input_size=64, classes=10, levels=3)
 
@@ -111,6 +113,96 @@ def test_a_broken_line_is_named(tmp_path, second, message):
     path.write_text(f"{GOOD}\n{second}\n")
     with pytest.raises(UserError, match=rf"model\.jsonl, line 2: .*{message}"):
         LatencyTable.load(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"kernel_size": 3', '"kernel_size": [3, 3]', "kernel_size: expected"),
+        ("[8, 8]", "[]", "in_size: expected"),
+        ("[8, 8]", "[[8], 8]", r"in_size\[0\]: expected"),
+        ('"in_channels": 3', '"in_channels": [3]', "in_channels: expected"),
+        ('"stride": 2', '"stride": 0', "stride: expected"),
+        ('"stride": 2', '"stride": 1.5', "stride: expected"),
+        ('"dw": false', '"dw": {}', "dw: expected"),
+        ("1.5]", "true]", "the latency is not a number"),
+        ("1.5]", '"0.5"]', "the latency is not a number"),
+        ("1.5]", f"{10**400}]", "the latency is 1000"),
+        ("1.5]", "1e999]", "the latency is inf"),
+    ],
+)
+def test_a_field_of_another_type_is_named(tmp_path, old, new, message):
+    path = tmp_path / "model.jsonl"
+    path.write_text(GOOD.replace(old, new) + "\n")
+    with pytest.raises(UserError, match=rf"model\.jsonl, line 1: .*{message}"):
+        LatencyTable.load(path)
+
+
+def test_whole_numbers_and_flags_are_read_as_other_programs_write_them(tmp_path):
+    path = tmp_path / "model.jsonl"
+    path.write_text(GOOD + "\n")
+    expected = LatencyTable.load(path).entries
+    path.write_text(GOOD.replace("8", "8.0").replace("false", "0") + "\n")
+    assert LatencyTable.load(path).entries == expected
+
+
+@pytest.mark.parametrize(("noise", "is_read"), [(-0.009, True), (-0.02, False)])
+def test_what_a_solver_leaves_below_0_is_0(table, tmp_path, noise, is_read):
+    """Noise in shares of the mean entry; 1 % is the documented limit."""
+    path = tmp_path / "model.jsonl"
+    table.entries[SPACE.variables[4]] = noise * np.mean(list(table.entries.values()))
+    table.save(path)
+    if is_read:
+        assert LatencyTable.load(path).entries == {
+            **table.entries,
+            SPACE.variables[4]: 0.0,
+        }
+    else:
+        with pytest.raises(UserError, match=r"model\.jsonl, line 5: the latency is -0\.\d+"):
+            LatencyTable.load(path)
+
+
+def test_a_table_of_zeros_is_refused(table, tmp_path):
+    LatencyTable(dict.fromkeys(table.entries, 0.0)).save(tmp_path / "model.jsonl")
+    with pytest.raises(UserError, match=r"model\.jsonl: the latencies are 0 ms on average"):
+        LatencyTable.load(tmp_path / "model.jsonl")
+
+
+def test_a_table_beside_the_metadata_of_another_is_refused(table, tmp_path):
+    """As a kill between the two files' writes leaves them."""
+    path = tmp_path / "model.jsonl"
+    table.save(path)
+    old = metadata_path(path).read_bytes()
+    table.entries[SPACE.variables[0]] += 1
+    table.save(path)
+    metadata_path(path).write_bytes(old)
+    with pytest.raises(UserError, match=r"model\.jsonl is not the table that .*\.json describes"):
+        LatencyTable.load(path)
+    write_metadata(path, table.metadata)  # as earlier versions did, without a digest
+    assert LatencyTable.load(path).entries == table.entries
+
+
+def test_a_bad_search_space_is_named(table, tmp_path):
+    table.metadata["search_space"]["levels"] = "3"
+    table.save(tmp_path / "model.jsonl")
+    with pytest.raises(UserError, match=r"model\.jsonl\.meta\.json: bad search_space: levels: exp"):
+        LatencyTable.load(tmp_path / "model.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({"input_size": 96}, "measure with --input-size 96 --classes 10, or leave the option out"),
+        ({"max_width": 0.85}, "--min-width and --max-width give --levels 2"),
+        ({"max_width": 1.0}, "its width multipliers are 3 from 0.2 to 1.5"),
+        ({"levels": 5}, "--min-width and --max-width give --levels 3"),
+    ],
+)
+def test_a_search_space_that_the_table_does_not_hold_is_explained(table, changes, advice):
+    """The table's multipliers are 0.2, 0.85 and 1.5."""
+    with pytest.raises(UserError) as error:
+        table.values(replace(SPACE, **changes))
+    assert advice in str(error.value)
 
 
 def test_an_empty_file_is_an_error(tmp_path):

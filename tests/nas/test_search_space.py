@@ -83,6 +83,26 @@ def test_a_space_survives_its_metadata():
         SearchSpace.from_dict({"colour": 3})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("input_size", "32"),
+        ("input_size", 10**6),
+        ("classes", [10]),
+        ("min_width", True),
+        ("max_width", float("inf")),
+        ("max_width", 10**400),
+        ("levels", 3.5),
+        ("base_widths", [32, "64"]),
+        ("base_widths", [32, 0]),
+        ("strides", 2),
+    ],
+)
+def test_a_field_of_another_type_or_range_is_named(name, value):
+    with pytest.raises(UserError, match=f"^search space: {name}(\\[1\\])?: "):
+        SearchSpace.from_dict({name: value})
+
+
 def test_uniform_draws_are_uniform_in_every_layer():
     space = SearchSpace()
     rng = np.random.default_rng(0)

@@ -7,7 +7,7 @@ from nas.conformal import Interval
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from utils.plotting import plot_correlation, plot_latency_table
-from utils.plotting.figures import new_figure
+from utils.plotting.figures import new_figure, save_figure
 from utils.plotting.latency import distinct_layers, draw_layer, layer_name
 
 
@@ -29,6 +29,21 @@ def test_correlation_plot_is_written_with_and_without_a_band(tmp_path):
     plot_correlation([2.0], [2.0], tmp_path / "one.png", "one network")
     for name in ("plain", "band", "one"):
         assert is_a_picture(tmp_path / f"{name}.png")
+
+
+def test_names_are_drawn_letter_by_letter(tmp_path):
+    """Read as mathematics, none of these could be drawn."""
+    name = r"a $5 chip, $\frac$"
+    figure = new_figure(4, 4)
+    axes = figure.subplots()
+    axes.set(title=name, xlabel=name, ylabel=name, xscale="log")
+    axes.plot([1, 100], [1, 2], label=name)
+    axes.legend()
+    figure.legend(title=name)
+    figure.suptitle(name)
+    save_figure(figure, tmp_path / "plot.png")
+    assert is_a_picture(tmp_path / "plot.png")
+    assert all(label.get_parse_math() for label in axes.get_xticklabels())  # powers of ten
 
 
 def test_latency_table_plot_is_written(tmp_path):

@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 
 import pytest
 from hypothesis import given, settings
@@ -170,3 +171,49 @@ def test_bad_metadata_are_named(tmp_path, text, complaint):
     metadata_path(path).write_text(text)
     with pytest.raises(UserError, match=f"lines.jsonl.meta.json.*{complaint}"):
         read_metadata(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"export PATH=/usr/bin\nalias ll='ls -l'",
+        b"no line end",
+        b"[1]\nnot JSON\n",
+        b'{\n "a": 1\n}\n',
+        b"\x89PNG\r\n\x1a\n\xff\xff",
+    ],
+)
+def test_what_does_not_hold_json_lines_is_left_as_it_is(tmp_path, content):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    for _ in range(2):  # the refused one holds no lock
+        with pytest.raises(UserError, match=r"file(, line \d: not JSON| does not hold JSON lines)"):
+            Appender(path)
+    assert path.read_bytes() == content
+
+
+def test_lines_are_appended_into_a_pipe(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    read = []
+    reader = threading.Thread(target=lambda: read.append(path.read_text()))
+    reader.start()
+    with Appender(path) as file:
+        file.append([[1], [2]])
+        file.append([[3]], sync=False)
+    reader.join()
+    assert read == ["[1]\n[2]\n[3]\n"]
+
+
+def test_each_line_is_checked_against_a_type(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    write_lines(path, [{"epoch": 1}, {"epoch": "2"}])
+    with pytest.raises(UserError, match=r"lines\.jsonl, line 2: \[\.\.\.\]: expected `int`"):
+        list(read_lines(path, dict[str, int]))
+
+
+def test_nothing_is_written_beside_a_device(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    write_metadata(path, {"device": "cpu"})
+    assert os.listdir(tmp_path) == ["pipe"]

@@ -63,6 +63,11 @@ def test_a_plain_file_of_the_default_space_is_read_with_a_warning(tmp_path, caps
         ([WIDTHS], "expected"),
         ([WIDTHS, 1.0, {}, 4], "expected"),
         ([WIDTHS, 1.0, 3], "third element"),
+        ([WIDTHS, 10**400], "must be positive and finite"),
+        ([WIDTHS, 1e308], "from 1e-09 to 1e+09 ms"),
+        ([WIDTHS, 1.0, {"iqr_ms": [1]}], "the details: iqr_ms: expected `float`"),
+        ([WIDTHS, 1.0, {"times_ms": ["1"]}], "the details: times_ms[0]: expected `float`"),
+        ([[WIDTHS], 1.0], "expected"),
         ([17, 1.0], "expected"),
         ({"in_size": [32, 32]}, "expected"),
         (3, "expected"),
@@ -106,12 +111,24 @@ def test_drift_is_divided_out_of_rounds_only(tmp_path, rounds, expected):
     assert found.get("reference_ms") == (1.5 if rounds else None)
 
 
-@pytest.mark.parametrize("details", [{}, {"reference_ms": 0}, {"reference_ms": "1"}])
+@pytest.mark.parametrize(
+    "details", [{}, {"reference_ms": 0}, {"reference_ms": "1"}, {"reference_ms": True}]
+)
 def test_rounds_without_their_reference_are_named(tmp_path, details):
     lines = [[WIDTHS, 3.0, {"reference_ms": 2.0}], [WIDTHS, 3.0, details]]
     path = write_samples(tmp_path / "s.jsonl", lines, protocol={"rounds": 3})
     with pytest.raises(UserError, match=r"s\.jsonl, line 2: timed beside the reference"):
         load_samples([path])
+
+
+@pytest.mark.parametrize(("lacking", "warned"), [(1, True), (0, False), (3, False)])
+def test_samples_with_and_without_a_reference_are_warned_of_once(tmp_path, capsys, lacking, warned):
+    lines = [[WIDTHS, 3.0] for _ in range(lacking)]
+    lines += [[WIDTHS, 3.0, {"reference_ms": 1.0}] for _ in range(3 - lacking)]
+    load_samples([write_samples(tmp_path / "s.jsonl", lines)])
+    warnings = capsys.readouterr().err.splitlines()
+    assert len(warnings) == warned
+    assert all("1 of 3 samples lack the reference network's latency" in each for each in warnings)
 
 
 def test_files_of_a_fleet_are_joined(tmp_path):

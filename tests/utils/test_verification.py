@@ -2,6 +2,7 @@
 
 import json
 from argparse import Namespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from utils.errors import UserError
 from utils.latency_limits import LatencyLimit
 from utils.measuring import Protocol
 from utils.measuring_again import measure_again, workload_of
-from utils.records import read_lines, write_lines, write_metadata
+from utils.records import read_lines, read_metadata, write_lines, write_metadata
 from utils.verification import verify
 
 SPACE = SearchSpace(input_size=32, classes=10, levels=4)
@@ -69,7 +70,7 @@ def setting(tmp_path, device, samples=60):
     return Namespace(expname=tmp_path, seed=0, samples=None), search, limit, path
 
 
-def test_a_round_ends_when_a_candidate_meets_the_target_when_measured(tmp_path):
+def test_a_round_ends_when_a_candidate_meets_the_target_when_measured(tmp_path, capsys):
     device = Device()
     options, search, limit, path = setting(tmp_path, device)
     before = len(list(read_lines(path)))
@@ -83,6 +84,7 @@ def test_a_round_ends_when_a_candidate_meets_the_target_when_measured(tmp_path):
     assert [line["round"] for line in lines] == list(range(1, verified.rounds + 1))
     measured = [c for line in lines for c in line["candidates"]]
     assert len(list(read_lines(path))) == before + len(measured)
+    assert f"{path}: {len(lines[0]['candidates'])} samples added" in capsys.readouterr().out
     meeting = [c for c in lines[-1]["candidates"] if c["meets"]]
     assert tuple(max(meeting, key=lambda c: c["score"])["configuration"]) == configuration
 
@@ -121,6 +123,26 @@ def test_a_table_must_name_its_samples(tmp_path):
         verify(options, search, [limit], device.measure)
 
 
+def test_samples_are_added_only_to_a_samples_file_of_the_same_conditions(tmp_path, capsys):
+    device = Device()
+    options, search, limit, path = setting(tmp_path, device)
+    foreign, before = tmp_path / "profile", b"export PATH=/usr/bin\nalias ll='ls -l'"
+    foreign.write_bytes(before)
+    limit.table.metadata["fit"]["samples_files"] = [f"../{tmp_path.name}/profile"]
+    with pytest.raises(UserError, match="profile, line 1: not JSON"):
+        verify(options, search, [limit], device.measure)
+    assert foreign.read_bytes() == before
+    assert device.rounds == 0
+    options.samples = path
+    limit.table.metadata["threads"] = 1
+    write_metadata(path, {**read_metadata(path), "threads": 2})
+    with pytest.raises(UserError, match="no sample can be added, threads is 2 there and 1 in"):
+        verify(options, search, [limit], device.measure)
+    write_metadata(path, {"search_space": replace(SPACE, levels=7).as_dict()})
+    with pytest.raises(UserError, match="no sample can be added, search space is"):
+        verify(options, search, [limit], device.measure)
+
+
 def metadata_of(workload, protocol, device_name):
     return {
         "device": "onnxruntime",
@@ -150,6 +172,9 @@ def test_networks_are_measured_by_the_metadatas_workload_and_protocol():
     assert len(lines[0][2]["times_ms"]) == 6
     with pytest.raises(UserError, match=r"is of 'another machine', this machine has"):
         measure_again({**metadata, "device_name": "another machine"}, [narrow], 0)
+    for name in ("device", "device_name", "threads"):
+        with pytest.raises(UserError, match=f"latency model lacks '{name}'"):
+            workload_of({key: value for key, value in metadata.items() if key != name})
     del metadata["protocol"]
     with pytest.raises(UserError, match=r"how to measure is not known: .* lacks 'protocol'"):
         workload_of(metadata)

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from nas.cross_validation import Trial, scan_of
 from nas.prediction_errors import rounded
+from utils.json_types import checked
 from utils.plotting.figures import new_figure, save_figure
 
 WEIGHTS = {"strength": "strength R of the prior", "regularize": "weight K of monotonicity"}
@@ -17,9 +18,9 @@ def plot_cross_validation(report, path):
     A weight that was given, not searched, has no curve.
     """
     best = report["cross_validation"]
-    trials = [Trial(**trial) for trial in best["trials"]]
+    trials = checked(best["trials"], list[Trial], "trials")
     scans = [(name, scan_of(trials, name)) for name in WEIGHTS]
-    scans = [(name, scanned) for name, scanned in scans if scanned]
+    scans = [(name, scanned) for name, scanned in scans if scanned and best[f"flat_{name}"]]
     figure = new_figure(4.3 * (len(scans) + 1), 4.2)
     axes = figure.subplots(1, len(scans) + 1, sharey=True, squeeze=False)[0]
     for one, (name, scanned) in zip(axes, scans, strict=False):

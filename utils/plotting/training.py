@@ -28,7 +28,7 @@ class Panel:
 
 def plot_search_training(lines, path):
     """Draw losses, accuracies and latencies of train_nas.py's results.jsonl; writes a PNG."""
-    names = [name for name in PASSES if name in lines[0]["losses"]]
+    names = [name for name in PASSES if all(name in line["losses"] for line in lines)]
     aim = "target of its upper bound" if lines[-1].get("confidence") else "target"
     panels = [
         Panel(
