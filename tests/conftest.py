@@ -1,10 +1,17 @@
-"""Small data that several test files read."""
+"""Small data that several test files read, and how the tests are run."""
+
+import signal
+import threading
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from utils import write_records
+
+# A shell's background job is started with Ctrl-C ignored, and so would be what the tests start.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

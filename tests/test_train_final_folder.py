@@ -12,6 +12,9 @@ import train_final
 from tests import final_stand_in
 from tests.final_stand_in import contents, run
 from utils import checkpoints, final_files
+from utils.errors import UserError
+from utils.final_options import parse_options
+from utils.final_resume import check_paths
 from utils.records import Appender
 
 
@@ -266,7 +269,7 @@ def test_learning_rates_go_by_epochs_when_the_batches_change(trained, monkeypatc
         ("--save-dir /dev/null/x", "--save-dir: /dev/null is not a folder"),
         ("--save-dir {}/caf\udce9", "is not UTF-8"),
         ("--logging-file {}", "is a folder"),
-        ("--logging-file {}/results.jsonl", "is not for the log"),
+        ("--logging-file {}/results.jsonl", "are the same file, but both are written"),
         ("--logging-file /dev/null/log", "--logging-file: /dev/null is not a folder"),
         ("--tensorboard /dev/null", "--tensorboard: /dev/null is not a folder"),
         ("--resume-params {}/x.params", "x.params does not exist"),
@@ -280,6 +283,24 @@ def test_paths_are_checked_before_training(tmp_path, capsys, options, message):
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
     assert not list(tmp_path.iterdir())
+
+
+def test_the_log_is_no_file_that_is_read(tmp_path):
+    """Neither an input nor a binary file, whatever its name."""
+
+    def check(*options):
+        save = ["--configuration", "MOBILENET", "--save-dir", str(tmp_path / "s")]
+        check_paths(parse_options("", [*save, *options]))
+
+    records = tmp_path / "train.rec"
+    records.write_bytes(b"\n#\xd7\xce\0")
+    command = ["--logging-file", str(records)]
+    with pytest.raises(UserError, match=r"would be written over .*train\.rec, which is read"):
+        check(*command, "--use-rec", "--rec-train", str(records))
+    records.write_bytes(b"\xce\xd7#\0")
+    with pytest.raises(UserError, match=r"train\.rec exists and is no log"):
+        check(*command)
+    check("--logging-file", os.devnull)
 
 
 def test_a_log_into_a_device_is_a_log(tmp_path, monkeypatch):

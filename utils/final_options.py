@@ -11,7 +11,6 @@ from pathlib import Path
 from models.mobilenet_v1 import parse_configuration
 from utils.errors import UserError
 from utils.options import Parser, above_zero, natural, not_negative, positive, share
-from utils.output_paths import LOG, refuse_overwriting
 
 IMAGENET = "~/.mxnet/datasets/imagenet"
 LR_MODES = ("step", "poly", "cosine", "linear", "constant")
@@ -31,19 +30,7 @@ def parse_options(description, arguments=None):
         raise UserError("--resume-states needs --resume-params")
     if options.resume_last and options.resume_params:
         raise UserError("--resume-last finds its files itself: leave out --resume-params")
-    _refuse_overwriting(options)
     return options
-
-
-def _refuse_overwriting(options):
-    read = [options.resume_params, options.resume_states, options.teacher]
-    if options.use_rec:
-        read += [options.rec_train, options.rec_train_idx, options.rec_val, options.rec_val_idx]
-    results = [options.save_dir / name for name in ("results.jsonl", "curves.png")]
-    refuse_overwriting(
-        [Path(path).expanduser() for path in read if path],
-        [(options.logging_file, LOG), *((path, None) for path in results)],
-    )
 
 
 def build_parser(description):

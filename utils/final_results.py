@@ -125,7 +125,9 @@ class Record:
         if not writes:
             return
         with contextlib.ExitStack() as opened:
-            self._results = opened.enter_context(Appender(options.save_dir / RESULTS))
+            self._results = opened.enter_context(
+                Appender(options.save_dir / RESULTS, may_be_damaged=True)
+            )
             remove_leftovers(options.save_dir)
             self._log = opened.enter_context(Log(options.logging_file))
             self._files = opened.pop_all()

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from utils import final_files
 from utils.errors import UserError
-from utils.final_files import BEST, RESULTS, Pair
+from utils.final_files import BEST, CURVES, RESULTS, Pair
 from utils.final_results import (
     epochs_and_damage,
     forget_damaged_lines,
     forget_epochs_after,
     lines_until,
 )
+from utils.output_paths import LOG, refuse_overwriting
 
 
 def check_paths(options):
@@ -29,10 +30,21 @@ def check_paths(options):
         _check_folder(options.logging_file.parent, "--logging-file")
     if options.logging_file.is_dir():
         raise UserError(f"--logging-file: {options.logging_file} is a folder")
-    if options.logging_file.resolve() == (options.save_dir / RESULTS).resolve():
-        raise UserError(
-            f"--logging-file: {options.logging_file} is not for the log, choose another"
-        )
+    _refuse_overwriting(options)
+
+
+def _refuse_overwriting(options):
+    read = [options.resume_params, options.resume_states, options.teacher]
+    if options.use_rec:
+        read += [options.rec_train, options.rec_train_idx, options.rec_val, options.rec_val_idx]
+    refuse_overwriting(
+        [Path(path).expanduser() for path in read if path],
+        [
+            (options.logging_file, LOG),
+            (options.save_dir / RESULTS, None),
+            (options.save_dir / CURVES, None),
+        ],
+    )
 
 
 def _check_folder(folder, option):

@@ -41,11 +41,13 @@ class Appender:
     Holds an exclusive lock on the file: a second process is refused with a UserError, and so is a
     file that does not hold JSON lines. A last line without its line end, which a kill during a
     write leaves, is cut off when the file is opened, unless the line end is all that it lacks.
+    may_be_damaged: other lines may be damaged, too, as long as one is whole: the caller mends them.
     Into a device or a pipe, lines are written as they come.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, may_be_damaged=False):
         self.path = Path(path)
+        self._may_be_damaged = may_be_damaged
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._is_special = is_special(path)
         mode = "wb" if self._is_special else "a+b"
@@ -65,8 +67,9 @@ class Appender:
     def _mend_last_line(self):
         self._file.seek(0)
         *lines, last = self._file.read().split(b"\n")
-        for number, line in enumerate(lines, start=1):
-            parse_json(line, self.path, number)
+        if not (self._may_be_damaged and any(map(_is_whole, lines))):
+            for number, line in enumerate(lines, start=1):
+                parse_json(line, self.path, number)
         if _is_whole(last):
             self._file.write(b"\n")
         elif last:

@@ -16,8 +16,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from utils.checkpoints import (
-    Finite,
-    Natural,
     checkpoint_path,
     floats,
     integers,
@@ -29,6 +27,7 @@ from utils.checkpoints import (
     typed,
 )
 from utils.errors import UserError
+from utils.json_types import Finite, Natural
 
 
 class Bomb:

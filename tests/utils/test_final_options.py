@@ -1,6 +1,5 @@
 """The options of train_final.py."""
 
-import os
 import shlex
 
 import pytest
@@ -124,22 +123,6 @@ def test_mistakes_are_named_in_one_line(arguments, message):
         parse_options("", ["--configuration", "MOBILENET", *arguments])
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_the_log_is_no_file_that_is_read(tmp_path):
-    """Neither an input nor a binary file, whatever its name."""
-    (tmp_path / "train.rec").write_bytes(b"\n#\xd7\xce\0")
-    recorded = ["--use-rec", "--rec-train", str(tmp_path / "train.rec")]
-    command = ["--configuration", "MOBILENET", "--logging-file", str(tmp_path / "train.rec")]
-    with pytest.raises(UserError, match=r"would be written over .*train\.rec, which is read"):
-        parse_options("", [*command, *recorded])
-    with pytest.raises(UserError, match=r"results\.jsonl are the same file"):
-        save = ["--save-dir", str(tmp_path), "--logging-file", str(tmp_path / "results.jsonl")]
-        parse_options("", [*command[:2], *save])
-    (tmp_path / "train.rec").write_bytes(b"\xce\xd7#\0")
-    with pytest.raises(UserError, match=r"train\.rec exists and is no log"):
-        parse_options("", command)
-    parse_options("", [*command[:2], "--logging-file", os.devnull])
 
 
 def test_a_missing_configuration_is_named():
