@@ -107,9 +107,10 @@ def test_curves_are_drawn_and_logged(ows):
 
 
 def test_training_learns(model, tmp_path):
-    train_nas.main(arguments(model, tmp_path, "-b", "64", epochs=5))
+    """Of 11 trainings by seeds and instruction sets the worst lowered the loss by 11 %."""
+    train_nas.main(arguments(model, tmp_path, "-b", "64", "--lr", "0.8", epochs=3))
     first, *_, last = results(tmp_path)
-    assert last["losses"]["full"] < 0.99 * first["losses"]["full"] < np.log(10) * 1.1
+    assert last["losses"]["full"] < 0.97 * first["losses"]["full"] < np.log(10) * 1.5
 
 
 def test_a_new_target_is_answered_without_training_and_without_data(model, ows):

@@ -20,8 +20,7 @@ if "bool" not in vars(np):
     vars(np)["bool"] = bool
 # One workspace for all operators, not four: they run one after the other anyway.
 os.environ.setdefault("MXNET_CPU_TEMP_COPY", "1")
-# Executors are used for training, in which there is nothing to fuse; the attempt prints lines.
-os.environ.setdefault("MXNET_SUBGRAPH_BACKEND", "NONE")
+os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")  # no line for every executor that is bound
 import mxnet as mx
 
 _features = mx.runtime.Features()
