@@ -38,7 +38,8 @@ from utils.latency_options import fit_weights, measuring, parse_args, search_spa
 from utils.measuring import REFERENCE, Bench, drift, sample_line
 from utils.memory import naming_what_needs_memory
 from utils.output_paths import PAGE, PICTURE, TABLE, refuse_overwriting
-from utils.plotting import plot_correlation, plot_cross_validation
+from utils.plotting.cross_validation import plot_cross_validation
+from utils.plotting.latency import plot_correlation
 from utils.progress import progress_bar, warn
 from utils.report import write_report
 from utils.samples import load_samples

@@ -33,13 +33,13 @@ from nas.supernet_search import Schedule, SupernetSearch
 from utils import supernet_checkpoints
 from utils.data import open_dataset
 from utils.errors import UserError, exits_with_one_line
+from utils.formatting import within
 from utils.latency_limits import open_limits, warn_of_loose
 from utils.memory import check_images_fit, naming_what_needs_memory
 from utils.nas_options import parse_options
+from utils.processes import rank, silent_unless_first
 from utils.progress import progress_bar
-from utils.ranks import rank, silent_unless_first
 from utils.reranking import rerank
-from utils.rounding import within
 from utils.search_folder import SearchFolder
 from utils.search_reports import (
     answer_as_text,

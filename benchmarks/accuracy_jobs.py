@@ -14,7 +14,7 @@ from models.mobilenet_v1 import scaled_widths
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from utils import checkpoints
-from utils.records import read_lines
+from utils.json_lines import read_lines
 
 # How the answer to a target is called -> the method in baselines.jsonl of train_nas.py.
 FROM_OWS = {

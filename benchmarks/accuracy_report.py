@@ -3,8 +3,8 @@
 import numpy as np
 
 from benchmarks.accuracy_jobs import METHODS, OURS
-from utils.plotting.figures import new_figure, save_figure
-from utils.records import atomic_write, write_lines
+from utils.figures import new_figure, save_figure
+from utils.json_lines import atomic_write, write_lines
 
 BASELINE = "OWS exact"  # that the others are compared with, seed by seed
 STYLES = {

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utils.errors import UserError
+from utils.json_lines import Appender, read_lines
 from utils.progress import progress_bar
-from utils.records import Appender, read_lines
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from benchmarks.jobs import Job, finished, run_all
 from benchmarks.score_truth_report import write_report
 from benchmarks.score_truth_sub_networks import ACCURACIES
 from utils.errors import UserError, exits_with_one_line
-from utils.records import read_lines
+from utils.json_lines import read_lines
 
 ALL = 1_000_000  # images of a window that keeps everything
 SUB_NETWORK_COST_S = 5  # of a sub-network, on a quiet core

@@ -13,7 +13,7 @@ from benchmarks.score_truth_statistics import (
 )
 from models.mobilenet_v1 import count_macs, count_parameters
 from utils.errors import UserError
-from utils.records import atomic_write, write_lines
+from utils.json_lines import atomic_write, write_lines
 
 AS_SUB_NETWORKS = "ours, cut out of it"  # variant: the sub-networks themselves
 NO_TRAINING = "none"  # variant: no supernet

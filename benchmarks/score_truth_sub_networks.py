@@ -17,9 +17,9 @@ from pathlib import Path
 import train_nas
 from utils import supernet_checkpoints
 from utils.errors import exits_with_one_line
+from utils.json_lines import write_lines
 from utils.latency_limits import open_limits
 from utils.nas_options import parse_options
-from utils.records import write_lines
 from utils.sub_networks import evaluate
 
 ACCURACIES = "accuracies.jsonl"  # in the supernet's folder

@@ -30,9 +30,9 @@ from nas.search_space import SearchSpace
 from nas.supernet_search import SupernetSearch
 from nas.validated_fit import fit_validated
 from utils.errors import UserError
+from utils.json_lines import write_lines, write_metadata
 from utils.latency_limits import LatencyLimit
 from utils.progress import progress_bar
-from utils.records import write_lines, write_metadata
 from utils.verification import ROUNDS, verify
 
 DATA = Path(__file__).parent / "data"

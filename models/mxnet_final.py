@@ -15,7 +15,7 @@ from utils.mxnet_checkpoints import (
 from utils.mxnet_data import batches
 from utils.mxnet_recipe import make_objective, make_trainer
 from utils.mxnet_runtime import check_dtype, contexts, mx
-from utils.ranks import mxnet_role
+from utils.processes import mxnet_role
 
 OWN_KEYS = 1_000_000  # in the kvstore, beside the trainer's, which count the parameters
 

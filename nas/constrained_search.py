@@ -15,7 +15,7 @@ from nas import dual, mrf
 from nas.budgeted_chain import BudgetedChain
 from nas.label_setting import least_to_end, undominated
 from utils.errors import UserError
-from utils.rounding import as_typed, rounded_up
+from utils.formatting import as_typed, rounded_up
 
 EFFORT = 100_000_000  # labels looked at before the best answer so far is returned: a few seconds
 CAPACITY, GROWTH = 16, 4  # labels kept per state in the first pass, and how that grows

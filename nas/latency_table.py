@@ -12,8 +12,14 @@ from msgspec import Meta, Struct
 from models.mobilenet_v1 import IMAGE_CHANNELS, STRIDES, Variable, layer_types
 from nas.search_space import SearchSpace
 from utils.errors import UserError
+from utils.json_lines import (
+    metadata_path,
+    parse_lines,
+    read_metadata,
+    write_lines,
+    write_metadata,
+)
 from utils.json_types import MOST_MS, checked
-from utils.records import metadata_path, parse_lines, read_metadata, write_lines, write_metadata
 
 DIGEST = "table_sha256"  # in the metadata: of which table's content they are
 NOISE = 0.01  # of the mean entry: what a solver may leave below 0; a network has 15 entries

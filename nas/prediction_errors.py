@@ -47,16 +47,6 @@ def worst_networks(predicted_ms, measured_ms, count=5):
     return np.argsort(-errors_ms, kind="stable")[:count].tolist()
 
 
-def percent(share):
-    """Return a share as per cent, two digits behind the point at most: 0.0313 is "3.13"."""
-    return f"{100 * share:.2f}".rstrip("0").rstrip(".")
-
-
-def rounded(value):
-    """Return a number as text, three digits at most: 316.23 is "316", 316228 is "316000"."""
-    return f"{float(f'{value:.3g}'):g}"
-
-
 def spearman(first, second):
     """Return the rank correlation of two arrays (n,); NaN if all values of one are equal."""
     ranks = [rankdata(values) - (len(values) + 1) / 2 for values in (first, second)]

@@ -8,6 +8,7 @@ import numpy as np
 from models.mobilenet_v1 import BASE_WIDTHS, IMAGE_CHANNELS, STRIDES, layer_types, scaled_widths
 from nas.compiled import njit
 from utils.errors import UserError
+from utils.json_lines import metadata_path
 from utils.json_types import (
     Classes,
     InputSize,
@@ -17,7 +18,6 @@ from utils.json_types import (
     WidthMultiplier,
     checked,
 )
-from utils.records import metadata_path
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from nas.cross_validation import (
     choose,
     number_of_trials,
 )
-from nas.prediction_errors import percent
+from utils.formatting import percent
 
 FIRST_CHECK = 50  # samples; fewer say too little about their own error
 GROWTH = 1.4  # from one check to the next

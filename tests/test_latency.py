@@ -9,7 +9,7 @@ import latency
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from tests.stand_in_device import StandInDevice, law_ms
-from utils.records import Appender, read_lines, read_metadata
+from utils.json_lines import Appender, read_lines, read_metadata
 from utils.samples_file import draw_configurations
 
 TINY = ["--input-size", "32", "--classes", "10", "-B", "2", "-I", "4", "-W", "1"]

@@ -13,7 +13,7 @@ import latency
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from tests.stand_in_device import StandInDevice, law_ms
-from utils.records import write_lines, write_metadata
+from utils.json_lines import write_lines, write_metadata
 
 SPACE = SearchSpace(32, 10, levels=2)
 TINY = ["-D", "cpu", "--input-size", "32", "--classes", "10", "-I", "2", "-W", "0", "-B", "1"]

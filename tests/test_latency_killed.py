@@ -12,7 +12,7 @@ import pytest
 
 import latency
 from nas.search_space import SearchSpace
-from utils.records import metadata_path, read_lines
+from utils.json_lines import metadata_path, read_lines
 from utils.samples_file import draw_configurations
 
 PROTOCOLS = {

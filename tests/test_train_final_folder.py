@@ -15,7 +15,7 @@ from utils import checkpoints, final_files
 from utils.errors import UserError
 from utils.final_options import parse_options
 from utils.final_resume import check_paths
-from utils.records import Appender
+from utils.json_lines import Appender
 
 
 @pytest.fixture(autouse=True)

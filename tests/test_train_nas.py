@@ -19,7 +19,7 @@ from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from tests.utils.event_files import scalars
 from utils import checkpoints, write_records
-from utils.rounding import rounded_up
+from utils.formatting import rounded_up
 
 ROOT = Path(__file__).parent.parent
 FRAMEWORKS = ("mxnet", "pytorch")

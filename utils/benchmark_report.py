@@ -4,7 +4,7 @@ import json
 import math
 
 from utils.benchmarked_networks import facts
-from utils.rounding import rounded_up
+from utils.formatting import rounded_up
 
 FOLDED = ", BatchNorm folded"
 STATISTICS = ("median", "mean", "min", "iqr")

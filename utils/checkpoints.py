@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from utils.errors import UserError
-from utils.records import atomic_write
+from utils.json_lines import atomic_write
 
 VALUES = "values"
 ARRAYS = "arrays/"

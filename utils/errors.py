@@ -8,7 +8,7 @@ import sys
 import time
 
 from utils.interrupts import Interrupts
-from utils.ranks import rank
+from utils.processes import rank
 
 PATIENCE_S = 30  # for torchrun to end this process
 FAILED = 2

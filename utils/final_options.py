@@ -9,8 +9,8 @@ import argparse
 from pathlib import Path
 
 from models.mobilenet_v1 import parse_configuration
+from utils.command_line import Parser, above_zero, natural, not_negative, positive, share
 from utils.errors import UserError
-from utils.options import Parser, above_zero, natural, not_negative, positive, share
 
 IMAGENET = "~/.mxnet/datasets/imagenet"
 LR_MODES = ("step", "poly", "cosine", "linear", "constant")

@@ -9,8 +9,8 @@ import msgspec
 from utils.atomic_files import remove_leftovers
 from utils.errors import UserError
 from utils.final_files import CURVES, RESULTS
+from utils.json_lines import Appender, read_lines
 from utils.log import Log
-from utils.records import Appender, read_lines
 from utils.tensorboard import ScalarLog
 
 
@@ -51,7 +51,7 @@ def curves_of(result):
 
 def draw_curves(folder):
     """Draw curves.png of the results.jsonl in a folder, unless no epoch has been trained."""
-    from utils.plotting.training import plot_final_training
+    from utils.curves import plot_final_training
 
     results = folder / RESULTS
     if results.stat().st_size:

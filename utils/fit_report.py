@@ -3,8 +3,8 @@
 import numpy as np
 
 from nas.conformal import Interval
-from nas.prediction_errors import percent, prediction_errors, rounded, worst_networks
-from utils.rounding import rounded_up
+from nas.prediction_errors import prediction_errors, worst_networks
+from utils.formatting import percent, rounded, rounded_up
 
 
 def fit_as_text(table, path):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from nas.conformal import Residuals
 from nas.constrained_search import Constraint, greatest_sum
 from nas.latency_table import LatencyTable
+from utils.formatting import as_typed, rounded_up
 from utils.progress import warn
-from utils.rounding import as_typed, rounded_up
 
 WRONG_UNIT = 100  # times the greatest value: such a target is hardly meant
 

@@ -4,11 +4,7 @@ import argparse
 
 from nas.cross_validation import AUTO
 from nas.search_space import SearchSpace
-from utils.devices import CLOCKS, DEVICES, DTYPES, Workload
-from utils.errors import UserError
-from utils.measuring import Protocol
-from utils.memory import check_images_fit
-from utils.options import (
+from utils.command_line import (
     Parser,
     add_width_options,
     classes,
@@ -17,6 +13,10 @@ from utils.options import (
     not_negative,
     positive,
 )
+from utils.devices import CLOCKS, DEVICES, DTYPES, Workload
+from utils.errors import UserError
+from utils.measuring import Protocol
+from utils.memory import check_images_fit
 from utils.timing import REDUCTIONS
 
 

@@ -12,7 +12,7 @@ from utils.devices import Workload, open_device
 from utils.errors import UserError
 from utils.interrupts import held_interrupts
 from utils.measuring import Bench, Protocol, sample_line
-from utils.orphans import end_with_parent
+from utils.processes import end_with_parent
 from utils.progress import progress_bar
 
 

@@ -11,7 +11,7 @@ from utils.broken_images import good_images
 from utils.data import check_workers, lost_worker
 from utils.interrupts import held_interrupts
 from utils.mxnet_runtime import mx
-from utils.orphans import become_worker
+from utils.processes import become_worker
 
 PATIENCE_S = 2  # for processes to end
 

@@ -9,8 +9,7 @@ import os
 import numpy as np
 
 from utils.errors import UserError
-from utils.orphans import end_with_parent
-from utils.ranks import mxnet_role
+from utils.processes import end_with_parent, mxnet_role
 
 if mxnet_role():
     end_with_parent()

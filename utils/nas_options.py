@@ -6,7 +6,7 @@ import os
 from nas.aows import SAMPLINGS
 from nas.ows import METHODS
 from nas.supernet_search import SCORES
-from utils.options import (
+from utils.command_line import (
     Parser,
     above_zero,
     add_width_options,
@@ -16,7 +16,7 @@ from utils.options import (
     not_negative,
     positive,
 )
-from utils.ranks import ranks
+from utils.processes import ranks
 
 confidence = checked(float, lambda p: 0.5 <= p < 1, "a number of at least 0.5, less than 1")
 

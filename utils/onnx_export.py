@@ -6,7 +6,7 @@ import numpy as np
 
 from models.onnx_mobilenet_v1 import OPSET, serialize
 from utils.errors import UserError
-from utils.records import atomic_write
+from utils.json_lines import atomic_write
 
 TOLERANCE = 1e-3  # of the logits' size
 CHECKED_IMAGES = 16

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from utils.atomic_files import is_special
 from utils.errors import UserError
-from utils.records import metadata_path
+from utils.json_lines import metadata_path
 
 TABLE, PICTURE, PAGE, LOG = "latency table", "picture (PNG)", "page of HTML", "log"
 

@@ -6,7 +6,7 @@ import time
 
 from tqdm import tqdm
 
-from utils.ranks import rank
+from utils.processes import rank
 
 INTERVAL_S = 30  # between two lines of a bar where no terminal redraws it
 

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 
 from utils.errors import UserError
+from utils.json_lines import atomic_write
 from utils.progress import warn_first
-from utils.records import atomic_write
 
 SPARSEST = 10  # times as many classes as have an image: more is no numbering of classes
 NAMED = 3  # in a message

@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 
 from nas.conformal import Interval
-from nas.prediction_errors import percent, rounded
 from nas.search_space import SearchSpace
 from nas.width_steps import CLIFF, FREE, WidthCosts
 from utils.fit_report import device_name
+from utils.formatting import percent, rounded, rounded_up
+from utils.json_lines import atomic_write
 from utils.metadata import refuse_partial_fit
-from utils.plotting import plot_cross_validation, plot_latency_table
+from utils.plotting.cross_validation import plot_cross_validation
+from utils.plotting.latency import plot_latency_table
 from utils.plotting.widths_and_coverage import plot_coverage, plot_width_costs
 from utils.progress import progress_bar
-from utils.records import atomic_write
 from utils.report_html import cards, details, note, page, paragraph, picture, table_of
-from utils.rounding import rounded_up
 
 ROWS = 25  # of the table of notable steps
 KINDS = {

@@ -10,10 +10,10 @@ import numpy as np
 from tqdm import tqdm
 
 from utils.data import RandomPart
+from utils.json_lines import write_lines
 from utils.latency_limits import latency_field
+from utils.processes import rank
 from utils.progress import progress_bar
-from utils.ranks import rank
-from utils.records import write_lines
 from utils.sub_networks import evaluate
 
 STREAM = 4  # sets the random numbers apart from those of training

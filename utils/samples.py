@@ -9,8 +9,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from nas.search_space import SearchSpace
 from utils.errors import UserError
+from utils.json_lines import read_lines, read_metadata
 from utils.json_types import LEAST_MS, MOST_MS, NotNegative, checked
-from utils.records import read_lines, read_metadata
 
 OBSERVED = ("drift", "state_before", "state_after")  # what a run saw; all else is its settings
 OF_ONE_FILE = ("seed", "biased")  # settings in which the files of a fleet may differ

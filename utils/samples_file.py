@@ -8,7 +8,7 @@ import numpy as np
 from nas.search_space import BiasedSampler
 from utils.atomic_files import is_special
 from utils.errors import UserError
-from utils.records import Appender, metadata_path, read_metadata, write_metadata
+from utils.json_lines import Appender, metadata_path, read_metadata, write_metadata
 from utils.samples import (
     OBSERVED,
     first_difference,

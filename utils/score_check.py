@@ -6,9 +6,9 @@ import numpy as np
 from tqdm import tqdm
 
 from nas.prediction_errors import spearman
+from utils.json_lines import write_lines
 from utils.plotting.search import plot_score_check
-from utils.ranks import rank
-from utils.records import write_lines
+from utils.processes import rank
 from utils.sub_networks import evaluate
 
 STREAM = 2  # sets these draws apart from those of training

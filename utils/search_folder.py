@@ -13,9 +13,9 @@ from tqdm import tqdm
 from utils import checkpoints
 from utils.atomic_files import remove_leftovers
 from utils.errors import UserError
+from utils.json_lines import Appender
 from utils.json_types import Finite, Natural
-from utils.ranks import rank
-from utils.records import Appender
+from utils.processes import rank
 from utils.tensorboard import ScalarLog
 
 RESULTS, DECISIONS = "results.jsonl", "aows.jsonl"

@@ -8,12 +8,12 @@ from msgspec import Struct
 from models.mobilenet_v1 import count_macs, count_parameters
 from nas import baselines
 from nas.pareto import front
+from utils.formatting import as_typed, rounded_up, within
+from utils.json_lines import read_lines, write_lines
 from utils.json_types import Natural, checked
 from utils.latency_limits import latency_field
 from utils.output_paths import refuse_overwriting
 from utils.progress import progress_bar
-from utils.records import read_lines, write_lines
-from utils.rounding import as_typed, rounded_up, within
 from utils.search_folder import DECISIONS, OF_VERIFY, REPORTS, RESULTS
 
 RANDOM_ANSWERS = 100
@@ -223,8 +223,8 @@ def write_front(options, search, answers, epochs):
 
 def draw_pictures(options, space, answers):
     """Draw the training, the widths of the answers and, for AOWS, the probabilities over it."""
+    from utils.curves import plot_search_training
     from utils.plotting.search import plot_probabilities, plot_widths
-    from utils.plotting.training import plot_search_training
 
     folder = Path(options.expname)
     named = {

@@ -9,10 +9,10 @@ from tqdm import tqdm
 from models.sandwich import SandwichLosses
 from utils import checkpoints
 from utils.errors import UserError
+from utils.formatting import as_typed
 from utils.json_types import Finite, Natural, Positive
+from utils.processes import rank
 from utils.progress import warn
-from utils.ranks import rank
-from utils.rounding import as_typed
 
 WINDOWS = "windows/"
 LOSSES = sorted(each.name for each in fields(SandwichLosses))

@@ -12,7 +12,7 @@ from utils.broken_images import good_images
 from utils.data import check_workers, lost_worker
 from utils.errors import UserError
 from utils.interrupts import held_interrupts
-from utils.orphans import become_worker
+from utils.processes import become_worker
 
 
 def batches(dataset, keys, workers, pin_memory=False, timeout_s=120, *, fill=True):

@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 
 from utils.errors import UserError
-from utils.ranks import local_rank, ranks
+from utils.processes import local_rank, ranks
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 # With another process that is silent: longer than compiling, or a validation batch, can take.

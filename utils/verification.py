@@ -21,11 +21,11 @@ from nas.search_space import SearchSpace
 from nas.validated_fit import fit_validated
 from utils.conditions import condition_differences
 from utils.errors import UserError
+from utils.formatting import as_typed, rounded_up
+from utils.json_lines import Appender, write_lines
 from utils.latency_limits import LatencyLimit
 from utils.measuring_again import measure_again, workload_of
 from utils.metadata import refuse_partial_fit
-from utils.records import Appender, write_lines
-from utils.rounding import as_typed, rounded_up
 from utils.samples import load_samples
 
 ROUNDS = 5

@@ -29,7 +29,7 @@ from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from utils import checkpoints
 from utils.errors import UserError
-from utils.records import write_lines
+from utils.json_lines import write_lines
 
 SPACE = SearchSpace(input_size=32, classes=5, min_width=0.25, max_width=0.5, levels=3)
 

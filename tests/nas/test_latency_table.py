@@ -8,7 +8,7 @@ from nas import mrf
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from utils.errors import UserError
-from utils.records import metadata_path, write_metadata
+from utils.json_lines import metadata_path, write_metadata
 
 SPACE = SearchSpace(input_size=64, classes=10, levels=3)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from nas.constrained_search import InfeasibleError
 from nas.ows import METHODS, search
 from utils.errors import UserError
-from utils.rounding import rounded_up
+from utils.formatting import rounded_up
 
 
 def random_chain(rng, sizes):

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from nas.prediction_errors import percent, prediction_errors, rounded, worst_networks
+from nas.prediction_errors import prediction_errors, worst_networks
 from utils.errors import UserError
+from utils.formatting import percent, rounded
 
 
 def test_errors_by_hand():

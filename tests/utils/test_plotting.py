@@ -6,9 +6,14 @@ from PIL import Image
 from nas.conformal import Interval
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
-from utils.plotting import plot_correlation, plot_latency_table
-from utils.plotting.figures import new_figure, save_figure
-from utils.plotting.latency import distinct_layers, draw_layer, layer_name
+from utils.figures import new_figure, save_figure
+from utils.plotting.latency import (
+    distinct_layers,
+    draw_layer,
+    layer_name,
+    plot_correlation,
+    plot_latency_table,
+)
 
 
 def is_a_picture(path):

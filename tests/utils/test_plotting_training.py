@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from utils.plotting import training
-from utils.plotting.training import Panel, plot_curves, plot_final_training, plot_search_training
+from utils import curves as training
+from utils.curves import Panel, plot_curves, plot_final_training, plot_search_training
 
 
 @pytest.fixture

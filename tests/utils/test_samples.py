@@ -6,7 +6,7 @@ import pytest
 
 from nas.search_space import SearchSpace
 from utils.errors import UserError
-from utils.records import write_lines, write_metadata
+from utils.json_lines import write_lines, write_metadata
 from utils.samples import first_difference, load_samples, read_samples, without_drift
 
 SPACE = SearchSpace(32, 10)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nas.search_space import BiasedSampler, SearchSpace
 from utils.errors import UserError
-from utils.records import metadata_path, read_metadata, write_lines
+from utils.json_lines import metadata_path, read_metadata, write_lines
 from utils.samples_file import SamplesFile, draw_configurations
 
 SPACE = SearchSpace(32, 10, levels=2)  # its 40 variables are all seen after a few draws
@@ -82,7 +82,7 @@ def test_save_every_says_how_often_samples_are_forced_to_the_disk(
     """Five samples one by one; the oracle is a count by hand."""
     with SamplesFile(tmp_path / "s.jsonl", SETTINGS, SPACE, save_every) as file:
         calls = []
-        monkeypatch.setattr("utils.records.os.fsync", calls.append)
+        monkeypatch.setattr("utils.json_lines.os.fsync", calls.append)
         for configuration in draw(5):
             file.append([line(configuration)])
     assert len(calls) == forced

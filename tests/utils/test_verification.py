@@ -14,10 +14,10 @@ from nas.synthetic_device import SyntheticDevice
 from nas.validated_fit import fit_validated
 from utils.devices import Workload
 from utils.errors import UserError
+from utils.json_lines import read_lines, read_metadata, write_lines, write_metadata
 from utils.latency_limits import LatencyLimit
 from utils.measuring import Protocol
 from utils.measuring_again import measure_again, workload_of
-from utils.records import read_lines, read_metadata, write_lines, write_metadata
 from utils.verification import verify
 
 SPACE = SearchSpace(input_size=32, classes=10, levels=4)

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.mobilenet_v1 import IMAGE_CHANNELS
 from utils.errors import UserError
-from utils.records import atomic_write
+from utils.json_lines import atomic_write
 
 NUMPY_DTYPES = {"fp16": np.float16, "fp32": np.float32}
 

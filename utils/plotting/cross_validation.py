@@ -3,9 +3,9 @@
 from dataclasses import asdict
 
 from nas.cross_validation import Trial, scan_of
-from nas.prediction_errors import rounded
+from utils.figures import new_figure, save_figure
+from utils.formatting import rounded
 from utils.json_types import checked
-from utils.plotting.figures import new_figure, save_figure
 
 WEIGHTS = {"strength": "strength R of the prior", "regularize": "weight K of monotonicity"}
 ERROR = "cross-validated error (% of the mean latency)"

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from nas.prediction_errors import percent, prediction_errors
-from utils.plotting.figures import new_figure, new_grid, save_figure
+from nas.prediction_errors import prediction_errors
+from utils.figures import new_figure, new_grid, save_figure
+from utils.formatting import percent
 
 
 def plot_correlation(predicted_ms, measured_ms, path, title, interval=None):

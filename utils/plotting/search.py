@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from utils.plotting.figures import new_figure, save_figure
-from utils.rounding import as_typed
+from utils.figures import new_figure, save_figure
+from utils.formatting import as_typed
 
 
 def plot_widths(configurations, space, path):

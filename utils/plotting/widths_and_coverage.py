@@ -3,7 +3,7 @@
 import matplotlib as mpl
 import numpy as np
 
-from utils.plotting.figures import new_grid, save_figure
+from utils.figures import new_grid, save_figure
 from utils.plotting.latency import draw_layer, layer_grid
 
 COLOURS = {"faster": "tab:green", "free": "tab:cyan", "cliff": "tab:red"}

@@ -1,4 +1,4 @@
-"""What the command lines of the three scripts share: errors, and types of arguments."""
+"""What the command lines of the three scripts share: errors, types of arguments, options."""
 
 import argparse
 

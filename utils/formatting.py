@@ -1,6 +1,17 @@
-"""Numbers as they are printed where somebody may type them back, as a limit of a search."""
+"""Numbers as people read them, and as they may type them back as a limit of a search."""
 
 from decimal import ROUND_CEILING, Decimal
+
+
+def percent(share):
+    """Return a share as per cent, two digits behind the point at most: 0.0313 is "3.13"."""
+    return f"{100 * share:.2f}".rstrip("0").rstrip(".")
+
+
+def rounded(value):
+    """Return a number as text, three digits at most: 316.23 is "316", 316228 is "316000"."""
+    return f"{float(f'{value:.3g}'):g}"
+
 
 DIGITS = 4
 NOISE = 1e-14  # relative: rounding of sums; a search allows for ten times as much

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.rounding import as_typed, rounded_up, within
+from utils.formatting import as_typed, rounded_up, within
 
 positive = st.floats(1e-300, 1e300)
 NOISE = 1e-13  # which a search allows for

@@ -1,7 +1,10 @@
-"""The processes that train together, as their launchers tell each of them."""
+"""Processes that train together, as their launchers tell them, and that end with their parent."""
 
 import contextlib
 import os
+import sys
+import threading
+import time
 
 TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 ROLES = ("worker", "server", "scheduler")  # of the processes that MXNet's launcher starts
@@ -55,3 +58,26 @@ def silent_unless_first():
         contextlib.redirect_stderr(nowhere),
     ):
         yield
+
+
+def end_with_parent():
+    """Watch the parent process from a thread; end this one within a second after it."""
+    threading.Thread(target=_watch, args=[os.getppid()], daemon=True).start()
+
+
+def become_worker():
+    """Let this process, which reads data for its parent, end with it and without a word."""
+    sys.excepthook = _tell_unless_parent_left
+    end_with_parent()
+
+
+def _tell_unless_parent_left(kind, *details):
+    """Print an error, such as of multiprocessing's own thread that hands over open files."""
+    if not issubclass(kind, ConnectionError | EOFError):
+        sys.__excepthook__(kind, *details)
+
+
+def _watch(parent):
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

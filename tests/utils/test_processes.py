@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.ranks import LAUNCHER, TORCHRUN, local_rank, mxnet_role, rank, ranks
+from utils.processes import LAUNCHER, TORCHRUN, local_rank, mxnet_role, rank, ranks
 
 COMPLETE = {
     "RANK": "3",

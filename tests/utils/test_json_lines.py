@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils.errors import UserError
-from utils.records import (
+from utils.json_lines import (
     Appender,
     atomic_write,
     metadata_path,
@@ -61,7 +61,7 @@ def test_a_second_writer_is_refused_while_the_first_writes(tmp_path):
     with Appender(path):
         with pytest.raises(UserError, match=r"lines\.jsonl is being written by another process"):
             Appender(path)
-        command = f"from utils.records import Appender; Appender({str(path)!r})"
+        command = f"from utils.json_lines import Appender; Appender({str(path)!r})"
         other = subprocess.run([sys.executable, "-c", command], capture_output=True, check=False)
         assert b"being written by another process" in other.stderr
     with Appender(path) as file:
@@ -73,7 +73,7 @@ def test_what_was_appended_survives_the_death_of_the_process(tmp_path):
     """A process that appends, synchronised or not, and is killed before it can close the file."""
     path = tmp_path / "lines.jsonl"
     command = (
-        "import os, signal; from utils.records import Appender; "
+        "import os, signal; from utils.json_lines import Appender; "
         f"file = Appender({str(path)!r}); file.append([1]); file.append([2], sync=False); "
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -109,7 +109,7 @@ def with_full_disk(code):
 def test_a_full_disk_tears_no_line(tmp_path):
     path = tmp_path / "lines.jsonl"
     stderr = with_full_disk(
-        "from utils.records import Appender\n"
+        "from utils.json_lines import Appender\n"
         f"file = Appender({str(path)!r})\n"
         "for i in range(9): file.append([['x' * 40, i]])\n"
     )
@@ -121,7 +121,7 @@ def test_a_full_disk_leaves_the_old_file_as_it_was(tmp_path):
     path = tmp_path / "lines.jsonl"
     write_lines(path, [["old"]])
     stderr = with_full_disk(
-        f"from utils.records import write_lines\nwrite_lines({str(path)!r}, [['x' * 40]] * 9)\n"
+        f"from utils.json_lines import write_lines\nwrite_lines({str(path)!r}, [['x' * 40]] * 9)\n"
     )
     assert "File too large" in stderr
     assert values_of(path) == [["old"]]

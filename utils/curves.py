@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from utils.plotting.figures import new_figure, save_figure
+from utils.figures import new_figure, save_figure
 
 LOG_SPAN = 30  # greatest value / least value from which on an axis may be logarithmic
 PASSES = {  # of the sandwich rule, as results.jsonl of train_nas.py calls them
