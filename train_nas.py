@@ -31,9 +31,9 @@ from nas.resources import macs, parameters
 from nas.search_space import SearchSpace
 from nas.supernet_search import Schedule, SupernetSearch
 from utils import supernet_checkpoints
-from utils.data import open_dataset
 from utils.errors import UserError, exits_with_one_line
 from utils.formatting import within
+from utils.images.open_dataset import open_dataset
 from utils.latency_limits import open_limits, warn_of_loose
 from utils.memory import check_images_fit, naming_what_needs_memory
 from utils.nas_options import parse_options

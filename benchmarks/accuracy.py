@@ -27,8 +27,8 @@ import sys
 from benchmarks.accuracy_jobs import DEVICE, OURS, SLOTS, Benchmark, parse_arguments
 from benchmarks.accuracy_report import write_report
 from benchmarks.jobs import finished, run_all
-from utils.data import open_dataset
 from utils.errors import exits_with_one_line
+from utils.images.open_dataset import open_dataset
 
 RUNS = 60  # timed runs of each answer
 

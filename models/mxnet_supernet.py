@@ -4,7 +4,7 @@ import numpy as np
 
 from models.mxnet_mobilenet_v1 import reestimate_batch_norm
 from models.mxnet_slimmable import SlimmableMobileNetV1, cut_out, sandwich_step
-from utils.data import epoch_batches, full_batches, validation_batches
+from utils.images.batches import epoch_batches, full_batches, validation_batches
 from utils.mxnet_checkpoints import (
     load_network,
     load_optimiser,

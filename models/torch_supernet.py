@@ -11,8 +11,8 @@ from torch.nn.parallel import DistributedDataParallel
 from models.torch_mobilenet_v1 import reestimate_batch_norm
 from models.torch_slimmable import SlimmableMobileNetV1, cut_out, sandwich_step
 from utils import checkpoints
-from utils.data import epoch_batches, full_batches, validation_batches
 from utils.errors import UserError
+from utils.images.batches import epoch_batches, full_batches, validation_batches
 from utils.progress import progress_bar
 from utils.torch_checkpoints import load_momenta, load_network, momentum_arrays, network_arrays
 from utils.torch_data import batches

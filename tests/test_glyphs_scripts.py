@@ -8,7 +8,7 @@ import train_final
 import train_nas
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
-from utils import glyphs
+from utils.images import glyphs
 
 SPACE = SearchSpace(32, len(glyphs.CLASSES), min_width=0.05, max_width=0.15, levels=3)
 

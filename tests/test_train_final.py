@@ -14,7 +14,7 @@ from models.mxnet_mobilenet_v1 import MobileNetV1
 from tests.final_runs import SMALL, losses, train
 from tests.utils.event_files import scalars
 from utils import checkpoints
-from utils.data import open_dataset
+from utils.images.open_dataset import open_dataset
 from utils.mxnet_runtime import mx
 
 REFERENCE_RECIPE = """

@@ -16,9 +16,10 @@ from models import mxnet_final
 from models.torch_mobilenet_v1 import MobileNetV1, convolutions, initialised
 from tests.final_runs import SMALL, lines_of, losses, train
 from train_final import JITTER, LIGHTING
-from utils.data import DatasetBatches, open_dataset
 from utils.final_options import parse_options
 from utils.final_recipe import learning_rates
+from utils.images.batches import DatasetBatches
+from utils.images.open_dataset import open_dataset
 from utils.mxnet_runtime import mx
 from utils.torch_checkpoints import load_parameters
 from utils.torch_data import batches

@@ -16,9 +16,9 @@ import torch
 from models import torch_final
 from tests.final_runs import SMALL, losses, train
 from utils import checkpoints
-from utils.data import open_dataset
 from utils.final_options import parse_options
 from utils.final_recipe import learning_rates
+from utils.images.open_dataset import open_dataset
 
 ROOT = Path(__file__).parent.parent
 FRAMEWORKS = {"mxnet": "MXNetFinalTraining", "pytorch": "TorchFinalTraining"}

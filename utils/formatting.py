@@ -2,6 +2,9 @@
 
 from decimal import ROUND_CEILING, Decimal
 
+DIGITS = 4  # of numbers that may be typed back
+NOISE = 1e-14  # relative: rounding of sums; a search allows for ten times as much
+
 
 def percent(share):
     """Return a share as per cent, two digits behind the point at most: 0.0313 is "3.13"."""
@@ -11,10 +14,6 @@ def percent(share):
 def rounded(value):
     """Return a number as text, three digits at most: 316.23 is "316", 316228 is "316000"."""
     return f"{float(f'{value:.3g}'):g}"
-
-
-DIGITS = 4
-NOISE = 1e-14  # relative: rounding of sums; a search allows for ten times as much
 
 
 def rounded_up(value):

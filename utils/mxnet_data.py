@@ -7,8 +7,8 @@ import multiprocessing.pool
 import threading
 from types import SimpleNamespace
 
-from utils.broken_images import good_images
-from utils.data import check_workers, lost_worker
+from utils.images.batches import check_workers, lost_worker
+from utils.images.broken import good_images
 from utils.interrupts import held_interrupts
 from utils.mxnet_runtime import mx
 from utils.processes import become_worker
@@ -32,12 +32,12 @@ dataloader.signal = SimpleNamespace(SIGINT=None, SIG_IGN=None, signal=lambda *_:
 def batches(dataset, keys, workers, timeout_s=120, *, fill=True):
     """Yield (images, labels), MXNet arrays on the CPU, for each list of a dataset's keys.
 
-    dataset: dataset[key] -> (float32 image (3, H, W), int label), as in utils.data
+    dataset: dataset[key] -> (float32 image (3, H, W), int label), as in utils.images.batches
     keys:    lists of keys; the order of the batches is theirs, whatever the number of workers
     workers: worker processes; 0 reads in this process
     fill:    whether another image takes a broken one's place, or its row is left out
     Raises what the dataset raises, from a worker, too; UserError if a worker dies or does not
-    answer within timeout_s; what utils.broken_images.good_images raises. No worker outlives the
+    answer within timeout_s; what utils.images.broken.good_images raises. No worker outlives the
     generator.
     """
     read = _read(dataset, keys, workers, timeout_s)

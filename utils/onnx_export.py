@@ -15,7 +15,7 @@ CHECKED_IMAGES = 16
 def export_onnx(path, weights, preprocessing, about, images, logits):
     """Write FoldedWeights as an ONNX file for any batch size, and check it.
 
-    preprocessing: how an image becomes an input, utils.image_transforms.preprocessing
+    preprocessing: how an image becomes an input, utils.images.transforms.preprocessing
     about:  more of what the file is to tell: {key: what JSON can hold}
     images: real inputs, float32 array (B, 3, H, W), the first ones of which are checked
     logits: images -> array (B, classes), the framework's

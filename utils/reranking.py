@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from utils.data import RandomPart
+from utils.images.batches import RandomPart
 from utils.json_lines import write_lines
 from utils.latency_limits import latency_field
 from utils.processes import rank

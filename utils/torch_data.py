@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from utils.broken_images import good_images
-from utils.data import check_workers, lost_worker
 from utils.errors import UserError
+from utils.images.batches import check_workers, lost_worker
+from utils.images.broken import good_images
 from utils.interrupts import held_interrupts
 from utils.processes import become_worker
 
@@ -18,13 +18,13 @@ from utils.processes import become_worker
 def batches(dataset, keys, workers, pin_memory=False, timeout_s=120, *, fill=True):
     """Yield (images float32 (B, 3, H, W), labels int64 (B,)) for each list of a dataset's keys.
 
-    dataset:    dataset[key] -> (float32 image (3, H, W), int label), as in utils.data
+    dataset:    dataset[key] -> (float32 image (3, H, W), int label), as in utils.images.batches
     keys:       lists of keys; the order of the batches is theirs, whatever the number of workers
     workers:    worker processes of one thread each; 0 reads in this process
     pin_memory: whether the tensors lie in memory that a GPU can copy from on its own
     fill:       whether another image takes a broken one's place, or its row is left out
     Raises what the dataset raises, from a worker, too; UserError if a worker dies or does not
-    answer within timeout_s; what utils.broken_images.good_images raises. No worker outlives the
+    answer within timeout_s; what utils.images.broken.good_images raises. No worker outlives the
     generator.
     """
     read = _read(dataset, keys, workers, pin_memory, timeout_s)

@@ -17,16 +17,16 @@ if __name__ == "__main__":  # before the imports that take seconds
 import argparse
 import io
 
-from utils.broken_images import BrokenImage
 from utils.command_line import Parser, positive
 from utils.errors import UserError, exits_with_one_line
-from utils.image_dataset import Recipe
-from utils.image_files import read_image
-from utils.image_folder import open_image_folder
+from utils.images.broken import BrokenImage
+from utils.images.dataset import Recipe
+from utils.images.files import read_image
+from utils.images.folder import open_image_folder
+from utils.images.record_classes import names_path, write_names
+from utils.images.recordio import image_record
 from utils.json_lines import atomic_write
 from utils.progress import progress_bar, warn
-from utils.record_classes import names_path, write_names
-from utils.recordio import image_record
 
 JPEG_SIDE = 65_500  # pixels that libjpeg writes at most
 

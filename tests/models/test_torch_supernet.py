@@ -15,9 +15,9 @@ from models.torch_slimmable import cut_out
 from models.torch_supernet import SCALE, TorchSupernet
 from nas.search_space import SearchSpace
 from tests.models.torch_nets import batch_of, copy_from_gluon, slimmable
-from utils.broken_images import BROKEN
-from utils.data import open_dataset
 from utils.errors import UserError
+from utils.images.broken import BROKEN
+from utils.images.open_dataset import open_dataset
 from utils.mxnet_runtime import mx
 from utils.torch_sgd import MomentumSGD
 

@@ -19,8 +19,9 @@ from tests.utils.numbered_images import (
     hang,
     running_children,
 )
-from utils.data import DatasetBatches, open_dataset
 from utils.errors import UserError
+from utils.images.batches import DatasetBatches
+from utils.images.open_dataset import open_dataset
 from utils.mxnet_data import batches
 
 

@@ -11,7 +11,7 @@ import torch
 from models.torch_mobilenet_v1 import folded_weights
 from tests.models.randomized import randomized_net
 from utils.errors import UserError
-from utils.image_transforms import preprocessing
+from utils.images.transforms import preprocessing
 from utils.onnx_export import check_onnxruntime, export_onnx
 
 IMAGES = np.random.default_rng(0).standard_normal((4, 3, 32, 32), dtype=np.float32)

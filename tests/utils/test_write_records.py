@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from tests.utils.gray_images import write_folder
-from utils.image_dataset import Recipe
-from utils.image_folder import open_image_folder
+from utils.images.dataset import Recipe
+from utils.images.folder import open_image_folder
+from utils.images.record_classes import read_names
+from utils.images.recordio import read_labels
 from utils.mxnet_runtime import mx
-from utils.record_classes import read_names
-from utils.recordio import read_labels
 from utils.write_records import main, write_records
 
 

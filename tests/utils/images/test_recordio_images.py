@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 
 from tests.utils.gray_images import write_folder
-from utils.broken_images import BROKEN
-from utils.data import open_dataset
 from utils.errors import UserError
-from utils.image_transforms import normalised
+from utils.images.broken import BROKEN
+from utils.images.open_dataset import open_dataset
+from utils.images.recordio import MAGIC_BYTES
+from utils.images.transforms import normalised
 from utils.mxnet_data import batches as mxnet_batches
 from utils.mxnet_runtime import mx
-from utils.recordio import MAGIC_BYTES
 from utils.torch_data import batches as torch_batches
 from utils.write_records import main
 

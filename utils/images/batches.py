@@ -1,53 +1,17 @@
-"""Data sets without a framework, and the order in which an epoch visits their images.
+"""The order in which an epoch visits the images of a data set, in batches, without a framework.
 
 A dataset has `classes` (names), `len(dataset)` and `dataset[(epoch, index)]`, a float32 image
 (3, H, W) and an int label; `preprocessing` tells how an image becomes such an array. The key alone
 decides what is drawn, so that any number of worker processes and any resumption see the same
-images. What becomes of broken images: utils.broken_images.
+images. What becomes of broken images: utils.images.broken.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from utils.digits import open_digits
 from utils.errors import UserError
-from utils.glyphs import open_glyphs
-from utils.image_dataset import Recipe
-from utils.image_folder import open_image_folder
-from utils.progress import warn_first
-from utils.record_images import open_records
-
-EMBEDDED = {"digits": open_digits, "glyphs": open_glyphs}
-
-
-def open_dataset(data, input_size, seed, **recipe):
-    """Return (train, val): embedded images, those of a folder or of RecordIO files.
-
-    data:   'digits'; 'glyphs'; a folder with train/ and val/, each with a folder of images per
-            class; or the prefix of the files that utils.write_records writes
-    recipe: fields of utils.image_dataset.Recipe other than input_size, for images
-    Raises UserError for a folder or files that cannot be trained on.
-    """
-    if input_size < 1:
-        raise UserError(f"input size {input_size} must be at least 1")
-    if str(data) in EMBEDDED:
-        _warn_of_folder(data, f"the embedded {data}", f"./{data}")
-        return EMBEDDED[str(data)](input_size, seed)
-    recipe = Recipe(input_size, **recipe)
-    halves = [[f"{data}_{half}.{kind}" for kind in ("rec", "idx")] for half in ("train", "val")]
-    if any(Path(path).expanduser().exists() for files in halves for path in files):
-        _warn_of_folder(data, f"{halves[0][0]} and {halves[1][0]}", f"{data}/")
-        return open_records(*halves, recipe, seed)
-    return open_image_folder(data, recipe, seed)
-
-
-def _warn_of_folder(data, is_read, instead):
-    """Say what is read where an image folder has the same name, and how to name the folder."""
-    if Path(data, "train").expanduser().is_dir():
-        warn_first(f"reading {is_read}; for the image folder {data} write {instead}")
 
 
 class RandomPart:

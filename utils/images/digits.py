@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from utils.image_transforms import preprocessing
+from utils.images.transforms import preprocessing
 
 BLACKEST = 16  # the scans count the inked ones of 4×4 cells
 VALIDATION_SHARE = 0.2

@@ -125,7 +125,7 @@ def normalised(image, shift=(0, 0, 0)):
 def preprocessing(input_size, crop_ratio=1.0, greatest=255, mean=IMAGENET_MEAN, std=IMAGENET_STD):
     """Return, for the metadata of a deployed network, how an image becomes its input.
 
-    crop_ratio: as in utils.image_dataset.Recipe; 1 for square images that are not cropped
+    crop_ratio: as in utils.images.dataset.Recipe; 1 for square images that are not cropped
     greatest:   the value of a white pixel, which is divided by before mean and std are applied
     """
     return {

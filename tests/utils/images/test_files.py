@@ -13,14 +13,14 @@ import pytest
 from PIL import EpsImagePlugin, Image
 
 from tests.utils.gray_images import write_folder
-from utils.broken_images import BROKEN, BrokenImage
-from utils.data import open_dataset
-from utils.image_files import read_image
+from utils.images.broken import BROKEN, BrokenImage
+from utils.images.files import read_image
+from utils.images.open_dataset import open_dataset
+from utils.images.recordio import image_record
 from utils.mxnet_runtime import mx
-from utils.recordio import image_record
 from utils.write_records import main
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\n%%EOF\n"
 
 
@@ -98,7 +98,7 @@ def test_no_other_code_opens_images():
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Image.open":
                 calls[path.relative_to(ROOT).as_posix()] = [k.arg for k in node.keywords]
-    assert calls.pop("utils/image_files.py") == ["formats"]
+    assert calls.pop("utils/images/files.py") == ["formats"]
     assert all(keywords == ["formats"] for keywords in calls.values())
 
 

@@ -6,9 +6,15 @@ import matplotlib
 import numpy as np
 import pytest
 
-from utils import glyph_drawing, glyphs
-from utils.data import open_dataset
-from utils.glyphs import CLASSES, TRAINING_FONTS, VALIDATION_FONTS, draw_glyphs, open_glyphs
+from utils.images import glyph_drawing, glyphs
+from utils.images.glyphs import (
+    CLASSES,
+    TRAINING_FONTS,
+    VALIDATION_FONTS,
+    draw_glyphs,
+    open_glyphs,
+)
+from utils.images.open_dataset import open_dataset
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from utils.broken_images import BROKEN, BrokenImage
-from utils.data import open_dataset
 from utils.errors import UserError
-from utils.image_dataset import Recipe, read_image
-from utils.image_transforms import (
+from utils.images.broken import BROKEN, BrokenImage
+from utils.images.dataset import Recipe, read_image
+from utils.images.open_dataset import open_dataset
+from utils.images.transforms import (
     CROP_AREA,
     CROP_RATIO,
     IMAGENET_MEAN,

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.broken_images import BROKEN, BrokenImage
 from utils.errors import UserError
-from utils.image_files import read_image
-from utils.image_transforms import (
+from utils.images.broken import BROKEN, BrokenImage
+from utils.images.files import read_image
+from utils.images.transforms import (
     centre_crop,
     normalised,
     pca_noise,

@@ -5,8 +5,8 @@ import pytest
 
 from tests.utils.numbered_images import KEYS, Numbers, children
 from utils import mxnet_data, torch_data
-from utils.broken_images import BROKEN
 from utils.errors import UserError
+from utils.images.broken import BROKEN
 
 
 class PartlyBroken(Numbers):

@@ -7,7 +7,7 @@ PostScript is handed to Ghostscript. Files that strangers wrote must not get tha
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from utils.broken_images import BrokenImage
+from utils.images.broken import BrokenImage
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp")

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.utils.gray_images import write_folder
-from utils.data import (
+from utils.errors import UserError
+from utils.images.batches import (
     DatasetBatches,
     RandomPart,
     epoch_batches,
     full_batches,
-    open_dataset,
     validation_batches,
 )
-from utils.errors import UserError
+from utils.images.open_dataset import open_dataset
 from utils.write_records import main as write_records
 
 # A part of a dataset

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils.errors import UserError
-from utils.mxnet_runtime import mx
-from utils.recordio import (
+from utils.images.recordio import (
     MAGIC,
     MAGIC_BYTES,
     image_record,
@@ -16,6 +15,7 @@ from utils.recordio import (
     read_labels,
     read_record,
 )
+from utils.mxnet_runtime import mx
 
 
 def record(label, payload=b"image", flag=0):
@@ -85,7 +85,7 @@ def test_mxnet_writes_and_reads_the_same_bytes(tmp_path_factory, images):
 
 def test_an_image_that_no_record_can_hold_is_refused(monkeypatch):
     """Oracle: the format's limit, lowered."""
-    monkeypatch.setattr("utils.recordio.LONGEST", 30)
+    monkeypatch.setattr("utils.images.recordio.LONGEST", 30)
     assert len(image_record(bytes(6), 0, 0)) == 8 + 32
     with pytest.raises(ValueError, match="31 bytes are more than a record holds, 30"):
         image_record(bytes(7), 0, 0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from utils.errors import UserError
-from utils.record_classes import classes_of, names_path, read_names, write_names
+from utils.images.record_classes import classes_of, names_path, read_names, write_names
 
 
 def classes(folder, train, val=(0,)):

@@ -11,9 +11,10 @@ import numpy as np
 import PIL
 from tqdm import tqdm
 
-from utils import checkpoints, glyph_drawing
+from utils import checkpoints
 from utils.errors import UserError
-from utils.image_transforms import preprocessing
+from utils.images import glyph_drawing
+from utils.images.transforms import preprocessing
 from utils.progress import progress_bar
 
 # Left out, because size and position are random: letters whose two cases differ in size only or
@@ -37,7 +38,7 @@ VALIDATION_IMAGES = 50 * len(CLASSES)  # 2,450
 SHIFT = 1 / 16  # greatest shift of a training image, as a share of its side
 VERSION = 1  # of the drawings: another one redraws what is kept
 SEEDS = (0, 1)  # of the drawings, training and validation
-FOLDER = Path(__file__).resolve().parent.parent / "output"
+FOLDER = Path(__file__).resolve().parents[2] / "output"
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from utils.errors import UserError
-from utils.image_dataset import ImageDataset
-from utils.image_files import SUFFIXES
+from utils.images.dataset import ImageDataset
+from utils.images.files import SUFFIXES
 from utils.progress import progress_bar
 
 

@@ -3,10 +3,10 @@
 import io
 from pathlib import Path
 
-from utils.broken_images import BrokenImage
-from utils.image_dataset import ImageDataset
-from utils.record_classes import classes_of
-from utils.recordio import read_index, read_labels, read_record
+from utils.images.broken import BrokenImage
+from utils.images.dataset import ImageDataset
+from utils.images.record_classes import classes_of
+from utils.images.recordio import read_index, read_labels, read_record
 
 
 class RecordImages(ImageDataset):
