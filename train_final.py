@@ -16,7 +16,7 @@ with
     --resume-epoch N --resume-params mobilenet-N.params --resume-states mobilenet-N.states
 Files of another run, and of later epochs, are moved to a new folder earlier-1, … in --save-dir.
 Options, defaults and recipe are those of gluon-cv's ImageNet script; what differs is marked. What
-depends on the framework is in models/mxnet_final.py and models/torch_final.py.
+depends on the framework is in models/gluon/final.py and models/pytorch/final.py.
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -30,10 +30,10 @@ import time
 import msgspec
 import numpy as np
 
+from models.recipe import mixup_share
 from utils import final_files
 from utils.errors import UserError, exits_with_one_line
 from utils.final_options import parse_options
-from utils.final_recipe import mixup_share
 from utils.final_results import Record, Result, draw_curves
 from utils.final_resume import check_paths, start
 from utils.images.batches import DatasetBatches
@@ -100,9 +100,9 @@ def open_training(options):
     """Return the training of the framework that the options name; no other one is imported."""
     try:
         if options.framework == "mxnet":
-            from models.mxnet_final import MXNetFinalTraining as Training
+            from models.gluon.final import MXNetFinalTraining as Training
         else:
-            from models.torch_final import TorchFinalTraining as Training
+            from models.pytorch.final import TorchFinalTraining as Training
     except ModuleNotFoundError as error:
         package = error.name.partition(".")[0]
         raise UserError(

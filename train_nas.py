@@ -110,11 +110,11 @@ def open_network(options, space):
     }
     # Imported here: a bad table or target is reported before a framework has been loaded.
     if options.framework == "mxnet":
-        from models.mxnet_supernet import MXNetSupernet
+        from models.gluon.supernet import MXNetSupernet
 
         net = MXNetSupernet(space, **settings)
     else:
-        from models.torch_supernet import TorchSupernet
+        from models.pytorch.supernet import TorchSupernet
 
         net = TorchSupernet(
             space,

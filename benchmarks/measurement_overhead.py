@@ -28,7 +28,7 @@ TENSORRT = """
 import time
 import numpy as np
 import tensorrt_rtx as trt
-from models.torch_mobilenet_v1 import MobileNetV1, folded_weights
+from models.pytorch.mobilenet_v1 import MobileNetV1, folded_weights
 from nas.search_space import SearchSpace
 from utils.devices import Workload
 from utils.devices.tensorrt_network import EngineBuilder

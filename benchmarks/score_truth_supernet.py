@@ -15,10 +15,10 @@ import argparse
 import torch.nn.functional as F
 
 import train_nas
-from models import torch_supernet
-from models.torch_batch_norm import batch_norm
-from models.torch_mobilenet_v1 import convolutions
-from models.torch_slimmable import SlimmableMobileNetV1, channel_mask
+from models.pytorch import supernet as torch_supernet
+from models.pytorch.batch_norm import batch_norm
+from models.pytorch.mobilenet_v1 import convolutions
+from models.pytorch.slimmable import SlimmableMobileNetV1, channel_mask
 
 MAP_AXES = (2, 3)  # of (B, C, H, W)
 

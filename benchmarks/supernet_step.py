@@ -30,11 +30,11 @@ import numpy as np
 
 from benchmarks.memory import resident_mib
 from benchmarks.timing import spread
-from models.mxnet_mobilenet_v1 import MobileNetV1
-from models.mxnet_passes import Pass
-from models.mxnet_slimmable import SlimmableMobileNetV1, cut_out, sandwich_step
+from models.gluon.mobilenet_v1 import MobileNetV1
+from models.gluon.passes import Pass
+from models.gluon.runtime import mx
+from models.gluon.slimmable import SlimmableMobileNetV1, cut_out, sandwich_step
 from nas.search_space import SearchSpace
-from utils.mxnet_runtime import mx
 from utils.progress import progress_bar
 
 

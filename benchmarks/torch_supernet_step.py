@@ -33,14 +33,14 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.memory import resident_mib
 from benchmarks.timing import spread
-from models.torch_mobilenet_v1 import MobileNetV1, convolutions
-from models.torch_slimmable import SlimmableMobileNetV1, sandwich_step
+from models.pytorch.mobilenet_v1 import MobileNetV1, convolutions
+from models.pytorch.runtime import DTYPES, autocast, check_dtype
+from models.pytorch.slimmable import SlimmableMobileNetV1, sandwich_step
 from nas.constrained_search import Constraint
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from nas.supernet_search import Schedule, SupernetSearch
 from utils.progress import progress_bar
-from utils.torch_runtime import DTYPES, autocast, check_dtype
 
 
 class PlainSupernet:

@@ -8,7 +8,7 @@ import pytest
 import latency
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
-from tests.stand_in_device import StandInDevice, law_ms
+from tests.helpers.stand_in_device import StandInDevice, law_ms
 from utils.json_lines import Appender, read_lines, read_metadata
 from utils.samples_file import draw_configurations
 

@@ -12,7 +12,7 @@ import pytest
 import latency
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
-from tests.stand_in_device import StandInDevice, law_ms
+from tests.helpers.stand_in_device import StandInDevice, law_ms
 from utils.json_lines import write_lines, write_metadata
 
 SPACE = SearchSpace(32, 10, levels=2)

@@ -16,7 +16,7 @@ from nas.latency_fit import fit
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from nas.synthetic_device import SyntheticDevice
-from tests.stand_in_device import StandInDevice
+from tests.helpers.stand_in_device import StandInDevice
 from utils.json_lines import read_lines, write_lines, write_metadata
 from utils.latency_options import fit_weights, parse_args
 

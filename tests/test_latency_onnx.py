@@ -9,10 +9,10 @@ from onnx import TensorProto
 import latency
 from models.folded_weights import random_weights
 from models.mobilenet_v1 import count_macs, scaled_widths
-from models.onnx_mobilenet_v1 import serialize
+from models.onnx_graph import serialize
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
-from tests.models.onnx_graphs import MACS, classifier, quantised, saved
+from tests.helpers.onnx_graphs import MACS, classifier, quantised, saved
 
 WIDTHS = scaled_widths(0.25)
 QUICK = ["-B", "2", "-I", "3", "-W", "1", "--group-size", "2"]

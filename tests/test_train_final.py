@@ -9,13 +9,13 @@ from PIL import Image
 from scipy.special import logsumexp
 
 import train_final
-from models import mxnet_final
-from models.mxnet_mobilenet_v1 import MobileNetV1
-from tests.final_runs import SMALL, losses, train
-from tests.utils.event_files import scalars
+from models.gluon import final as mxnet_final
+from models.gluon.mobilenet_v1 import MobileNetV1
+from models.gluon.runtime import mx
+from tests.helpers.event_files import scalars
+from tests.helpers.final_runs import SMALL, losses, train
 from utils import checkpoints
 from utils.images.open_dataset import open_dataset
-from utils.mxnet_runtime import mx
 
 REFERENCE_RECIPE = """
    --use-rec --mode hybrid --lr 0.4 --lr-mode cosine

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 import torch
 
-from models import mxnet_final
-from models.torch_mobilenet_v1 import MobileNetV1, convolutions, initialised
-from tests.final_runs import SMALL, lines_of, losses, train
+from models.gluon import final as mxnet_final
+from models.gluon.runtime import mx
+from models.pytorch.arrays import load_parameters
+from models.pytorch.batches import batches
+from models.pytorch.mobilenet_v1 import MobileNetV1, convolutions, initialised
+from models.pytorch.recipe import make_objective, make_optimiser
+from models.recipe import learning_rates
+from tests.helpers.final_runs import SMALL, lines_of, losses, train
 from train_final import JITTER, LIGHTING
 from utils.final_options import parse_options
-from utils.final_recipe import learning_rates
 from utils.images.batches import DatasetBatches
 from utils.images.open_dataset import open_dataset
-from utils.mxnet_runtime import mx
-from utils.torch_checkpoints import load_parameters
-from utils.torch_data import batches
-from utils.torch_recipe import make_objective, make_optimiser
 
 ROOT = Path(__file__).parent.parent
 RECIPE = "--num-epochs 2 --lr 0.02 --lr-mode cosine --label-smoothing --batch-size 8"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.final_runs import SMALL, train
+from tests.helpers.final_runs import SMALL, train
 
 
 def fails(capsys, options, out):

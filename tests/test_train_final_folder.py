@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import train_final
-from tests import final_stand_in
-from tests.final_stand_in import contents, run
+from tests.helpers import final_stand_in
+from tests.helpers.final_stand_in import contents, run
 from utils import checkpoints, final_files
 from utils.errors import UserError
 from utils.final_options import parse_options

@@ -13,14 +13,15 @@ import onnxruntime
 import pytest
 import torch
 
-from models import torch_final
-from tests.final_runs import SMALL, losses, train
+from models.pytorch import final as torch_final
+from models.recipe import learning_rates
+from tests.helpers.final_runs import SMALL, losses, train
 from utils import checkpoints
 from utils.final_options import parse_options
-from utils.final_recipe import learning_rates
 from utils.images.open_dataset import open_dataset
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = {"mxnet": "gluon", "pytorch": "pytorch"}
 FRAMEWORKS = {"mxnet": "MXNetFinalTraining", "pytorch": "TorchFinalTraining"}
 LEARNING = "--lr 0.02 --lr-mode cosine --num-epochs 12 --configuration 0.25xMOBILENET"
 
@@ -102,7 +103,7 @@ def test_a_run_killed_within_an_epoch_goes_on_exactly(framework, name, folder, t
     ended = run(f"""
 import itertools, os, signal
 import train_final
-from models.{framework.replace("py", "")}_final import {name} as Training
+from models.{PACKAGES[framework]}.final import {name} as Training
 steps, train = itertools.count(1), Training.step
 def step(*arguments):
     if next(steps) == 9:  # the third of the second epoch

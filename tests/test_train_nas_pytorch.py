@@ -9,7 +9,7 @@ import pytest
 
 import train_nas
 from nas.latency_table import LatencyTable
-from tests.test_train_nas import (
+from tests.helpers.search_runs import (
     ROOT,
     SPACE,
     arguments,
@@ -91,7 +91,7 @@ def test_two_processes_train_as_one(model, tmp_path, groups):
     """
     options = [*PYTORCH, "--AOWS", "--AOWS-warmup", "1", "--print-freq", "1", "--lr", "0.001"]
     options += ["--configurations-per-batch", groups]
-    script = "tests.train_nas_in_double_precision"
+    script = "tests.helpers.train_nas_in_double_precision"
     one = python_m(script, *arguments(model, tmp_path / "one", *options))
     assert one.returncode == 0, one.stderr
     two = python_m(*TWO_PROCESSES, "-m", script, *arguments(model, tmp_path / "two", *options))
@@ -128,7 +128,7 @@ def test_an_error_of_all_processes_is_reported_once(model, tmp_path):
 
 ENDS_IN_AN_ERROR = """
 import os, sys, train_nas, utils.errors
-from models.torch_supernet import TorchSupernet
+from models.pytorch.supernet import TorchSupernet
 
 def step(*_):
     raise utils.errors.UserError("image 7 is gone")

@@ -12,7 +12,14 @@ import train_nas
 from models.mobilenet_v1 import count_macs, count_parameters
 from nas.conformal import Residuals
 from nas.latency_table import LatencyTable
-from tests.test_train_nas import SPACE, arguments, fails_with, results, target_between, write_table
+from tests.helpers.search_runs import (
+    SPACE,
+    arguments,
+    fails_with,
+    results,
+    target_between,
+    write_table,
+)
 
 WIDTHS = (SPACE.input_size, SPACE.classes)
 

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from models.onnx_mobilenet_v1 import OPSET, serialize
+from models.onnx_graph import OPSET, serialize
 from utils.errors import UserError
 from utils.json_lines import atomic_write
 

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from tqdm import tqdm
 
-from models.sandwich import SandwichLosses
+from models.supernet import SandwichLosses
 from utils import checkpoints
 from utils.errors import UserError
 from utils.formatting import as_typed

@@ -24,7 +24,7 @@ from benchmarks.score_truth_statistics import (
     repeatability,
 )
 from benchmarks.score_truth_supernet import NETWORKS
-from models.torch_mobilenet_v1 import convolutions
+from models.pytorch.mobilenet_v1 import convolutions
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from utils import checkpoints

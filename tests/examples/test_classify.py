@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from examples import classify
-from tests.final_runs import train
+from tests.helpers.final_runs import train
 from utils.images.open_dataset import open_dataset
 
 SIZES = ((40, 40), (90, 41), (33, 70), (37, 37), (300, 38), (55, 2000), (20, 20), (64, 48))

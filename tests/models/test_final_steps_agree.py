@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from models.mxnet_mobilenet_v1 import MobileNetV1 as GluonNet
-from tests.models.copied_nets import copied, copied_nets, names
-from tests.models.mxnet_nets import images, randomized
-from utils import mxnet_recipe, torch_recipe
+from models.gluon import recipe as mxnet_recipe
+from models.gluon.arrays import save_parameters
+from models.gluon.mobilenet_v1 import MobileNetV1 as GluonNet
+from models.gluon.runtime import mx
+from models.pytorch import recipe as torch_recipe
+from models.pytorch.arrays import save_parameters as save_torch_parameters
+from models.recipe import learning_rates
+from tests.helpers.copied_nets import copied, copied_nets, names
+from tests.helpers.mxnet_nets import images, randomized
 from utils.final_options import parse_options
-from utils.final_recipe import learning_rates
-from utils.mxnet_checkpoints import save_parameters
-from utils.mxnet_runtime import mx
-from utils.torch_checkpoints import save_parameters as save_torch_parameters
 
 CONFIGURATION = (16, 32, 24, 40, 16, 48, 56, 32, 24, 40, 48, 16, 64, 48)
 TEACHER = (24,) * 14

@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
+from models.gluon.mobilenet_v1 import folded_weights as gluon_weights
 from models.mobilenet_v1 import scaled_widths
-from models.mxnet_mobilenet_v1 import folded_weights as gluon_weights
-from models.torch_mobilenet_v1 import folded_weights as torch_weights
-from tests.models.copied_nets import copied_nets
-from tests.models.mxnet_nets import images, in_training
+from models.pytorch.mobilenet_v1 import folded_weights as torch_weights
+from tests.helpers.copied_nets import copied_nets
+from tests.helpers.mxnet_nets import images, in_training
 
 CONFIGURATION = scaled_widths(0.4)
 

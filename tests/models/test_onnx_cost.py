@@ -4,7 +4,7 @@ import pytest
 from onnx import TensorProto
 
 from models.onnx_file import OnnxFile
-from tests.models.onnx_graphs import (
+from tests.helpers.onnx_graphs import (
     MACS,
     PARAMETERS,
     classifier,

@@ -11,8 +11,8 @@ from onnx import TensorProto, helper
 from models.folded_weights import random_weights
 from models.mobilenet_v1 import count_macs, count_parameters, scaled_widths
 from models.onnx_file import OnnxFile
-from models.onnx_mobilenet_v1 import serialize
-from tests.models.onnx_graphs import classifier, saved
+from models.onnx_graph import serialize
+from tests.helpers.onnx_graphs import classifier, saved
 from utils.errors import UserError
 
 WIDTHS = scaled_widths(0.25)

@@ -4,14 +4,14 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from models.mxnet_slimmable import MaskedPass
-from models.mxnet_slimmable import SlimmableMobileNetV1 as GluonSlimmable
-from models.mxnet_slimmable import sandwich_step as gluon_step
-from models.torch_slimmable import SlimmableMobileNetV1, sandwich_step
-from tests.models.mxnet_nets import randomized, trainable
-from tests.models.test_mxnet_slimmable import SPACE, three_masked_passes
-from tests.models.torch_nets import batch_of, copy_from_gluon, gradients
-from utils.mxnet_runtime import mx
+from models.gluon.runtime import mx
+from models.gluon.slimmable import MaskedPass
+from models.gluon.slimmable import SlimmableMobileNetV1 as GluonSlimmable
+from models.gluon.slimmable import sandwich_step as gluon_step
+from models.pytorch.slimmable import SlimmableMobileNetV1, sandwich_step
+from tests.helpers.masked_passes import SPACE, three_masked_passes
+from tests.helpers.mxnet_nets import randomized, trainable
+from tests.helpers.torch_nets import batch_of, copy_from_gluon, gradients
 
 
 def torch_net(gluon):

@@ -2,9 +2,9 @@ import itertools
 
 import numpy as np
 import pytest
-from small_chains import enumerate_chain
 
 from nas import aows, mrf, ows
+from tests.helpers.small_chains import enumerate_chain
 
 
 def test_the_schedule_goes_through_the_references_points_at_20_epochs():

@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from small_chains import chains, enumerate_chain
 
 from benchmarks import search_instances
 from nas import baselines
 from nas.constrained_search import Constraint, solve
 from nas.search_space import SearchSpace
+from tests.helpers.small_chains import chains, enumerate_chain
 
 
 def test_best_uniform_is_the_widest_multiplier_that_meets_the_target():

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_chains import chains, enumerate_chain, random_pairwise
 
 from benchmarks import milp, search_instances
 from nas import constrained_search
 from nas.constrained_search import Constraint, InfeasibleError, least_sum, solve
 from nas.resources import macs, parameters
 from nas.search_space import SearchSpace
+from tests.helpers.small_chains import chains, enumerate_chain, random_pairwise
 from utils.errors import UserError
 
 TIE = 1e-9  # scores and latencies of the small chains differ by more, or not at all

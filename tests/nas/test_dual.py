@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
-from small_chains import chains, enumerate_chain
 
 from benchmarks import search_instances
 from nas import dual, mrf, ows
 from nas.search_space import SearchSpace
+from tests.helpers.small_chains import chains, enumerate_chain
 
 
 def relaxation(scores, sums, limits):

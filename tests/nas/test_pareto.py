@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from small_chains import chains, enumerate_chain
 
 from benchmarks import search_instances
 from nas.constrained_search import Constraint, InfeasibleError, solve
 from nas.pareto import front
 from nas.search_space import SearchSpace
+from tests.helpers.small_chains import chains, enumerate_chain
 
 
 def is_dominated(pair, pairs):

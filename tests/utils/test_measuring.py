@@ -5,7 +5,7 @@ import pytest
 
 from models.mobilenet_v1 import BASE_WIDTHS, scaled_widths
 from nas.search_space import SearchSpace
-from tests.stand_in_device import StandInDevice, law_ms
+from tests.helpers.stand_in_device import StandInDevice, law_ms
 from utils.devices import Workload
 from utils.errors import UserError
 from utils.measuring import Bench, Protocol, drift, network_bytes, sample_line

@@ -8,8 +8,8 @@ import onnx
 import pytest
 import torch
 
-from models.torch_mobilenet_v1 import folded_weights
-from tests.models.randomized import randomized_net
+from models.pytorch.mobilenet_v1 import folded_weights
+from tests.helpers.randomized import randomized_net
 from utils.errors import UserError
 from utils.images.transforms import preprocessing
 from utils.onnx_export import check_onnxruntime, export_onnx

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tensorboardX.proto.event_pb2 import SessionLog
 
-from tests.utils.event_files import events
+from tests.helpers.event_files import events
 from utils.tensorboard import ScalarLog
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.utils.gray_images import write_folder
+from models.gluon.runtime import mx
+from tests.helpers.gray_images import write_folder
 from utils.images.dataset import Recipe
 from utils.images.folder import open_image_folder
 from utils.images.record_classes import read_names
 from utils.images.recordio import read_labels
-from utils.mxnet_runtime import mx
 from utils.write_records import main, write_records
 
 

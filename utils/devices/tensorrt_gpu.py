@@ -3,7 +3,7 @@
 import tensorrt
 import torch
 
-from models.torch_mobilenet_v1 import MobileNetV1, folded_weights
+from models.pytorch.mobilenet_v1 import MobileNetV1, folded_weights
 from utils.devices.nvidia import gpu_state
 from utils.devices.tensorrt_network import EngineBuilder
 from utils.devices.torch_stream import TorchStream, device_description

@@ -3,7 +3,7 @@
 import torch
 
 from models.mobilenet_v1 import IMAGE_CHANNELS
-from models.torch_mobilenet_v1 import MobileNetV1
+from models.pytorch.mobilenet_v1 import MobileNetV1
 from utils.devices import CLOCKS, cpu_name, cpu_state, versions
 from utils.progress import warn
 from utils.timing import elapsed_s

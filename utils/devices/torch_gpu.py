@@ -3,7 +3,7 @@
 import torch
 
 from models.mobilenet_v1 import IMAGE_CHANNELS
-from models.torch_mobilenet_v1 import MobileNetV1
+from models.pytorch.mobilenet_v1 import MobileNetV1
 from utils.devices.nvidia import gpu_state
 from utils.devices.torch_stream import DTYPES, TorchStream, device_description
 from utils.errors import UserError

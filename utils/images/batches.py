@@ -42,7 +42,7 @@ class DatasetBatches:
     """The batches of a training and a validation dataset, as train_final.py asks for them.
 
     batch_size: images of a batch of this process
-    read:  a framework's batches function: utils.mxnet_data.batches or utils.torch_data.batches
+    read:  a framework's function: batches of models.gluon.batches or of models.pytorch.batches
     ranks: how many processes train together; each takes its share, the one at its rank, of the
            same shuffled images. Validation batches are the same in all of them.
     """

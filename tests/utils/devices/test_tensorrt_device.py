@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from models.mobilenet_v1 import scaled_widths
-from models.torch_mobilenet_v1 import MobileNetV1
-from tests.models.randomized import randomized_net
-from tests.utils.devices import stand_in_tensorrt
+from models.pytorch.mobilenet_v1 import MobileNetV1
+from tests.helpers import stand_in_tensorrt
+from tests.helpers.randomized import randomized_net
 from utils.devices import Workload, open_device
 from utils.errors import UserError
 

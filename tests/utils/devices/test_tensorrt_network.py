@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 def test_engines_are_built_from_the_weights(tmp_path, dtype, batch_size):
     """The network definition is read back from TensorRT: 27 convolutions and the classifier."""
     cache = tmp_path / "cache"
-    command = [sys.executable, "-m", "tests.utils.devices.tensorrt_rtx_builds"]
+    command = [sys.executable, "-m", "tests.helpers.tensorrt_rtx_builds"]
     process = subprocess.run(
         [*command, dtype, str(batch_size), str(cache)], capture_output=True, text=True, check=False
     )

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.utils.gray_images import write_folder
+from tests.helpers.gray_images import write_folder
 from utils.errors import UserError
 from utils.images.batches import (
     DatasetBatches,

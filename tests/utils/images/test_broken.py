@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from tests.utils.numbered_images import KEYS, Numbers, children
-from utils import mxnet_data, torch_data
+from models.gluon import batches as mxnet_data
+from models.pytorch import batches as torch_data
+from tests.helpers.numbered_images import KEYS, Numbers, children
 from utils.errors import UserError
 from utils.images.broken import BROKEN
 

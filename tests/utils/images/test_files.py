@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from tests.utils.gray_images import write_folder
+from models.gluon.runtime import mx
+from tests.helpers.gray_images import write_folder
 from utils.images.broken import BROKEN, BrokenImage
 from utils.images.files import read_image
 from utils.images.open_dataset import open_dataset
 from utils.images.recordio import image_record
-from utils.mxnet_runtime import mx
 from utils.write_records import main
 
 ROOT = Path(__file__).resolve().parents[3]

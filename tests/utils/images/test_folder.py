@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from models.pytorch.batches import batches
 from utils.errors import UserError
 from utils.images.broken import BROKEN, BrokenImage
 from utils.images.dataset import Recipe, read_image
@@ -23,7 +24,6 @@ from utils.images.transforms import (
     random_box,
     training_crop,
 )
-from utils.torch_data import batches
 
 
 def image_folder(root, classes=("cat", "dog"), images=3, size=(40, 30)):

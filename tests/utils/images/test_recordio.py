@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.gluon.runtime import mx
 from utils.errors import UserError
 from utils.images.recordio import (
     MAGIC,
@@ -15,7 +16,6 @@ from utils.images.recordio import (
     read_labels,
     read_record,
 )
-from utils.mxnet_runtime import mx
 
 
 def record(label, payload=b"image", flag=0):

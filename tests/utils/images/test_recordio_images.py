@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.utils.gray_images import write_folder
+from models.gluon.batches import batches as mxnet_batches
+from models.gluon.runtime import mx
+from models.pytorch.batches import batches as torch_batches
+from tests.helpers.gray_images import write_folder
 from utils.errors import UserError
 from utils.images.broken import BROKEN
 from utils.images.open_dataset import open_dataset
 from utils.images.recordio import MAGIC_BYTES
 from utils.images.transforms import normalised
-from utils.mxnet_data import batches as mxnet_batches
-from utils.mxnet_runtime import mx
-from utils.torch_data import batches as torch_batches
 from utils.write_records import main
 
 

@@ -1,0 +1,58 @@
+"""The one place that imports MXNet: `from models.gluon.runtime import mx`; contexts and dtypes.
+
+MXNet 1.9.1 asks NumPy for `np.bool`, which NumPy 1.24 removed: give it back before the import.
+In a server or scheduler of MXNet's launcher the import does its work and ends the process.
+"""
+
+import os
+
+import numpy as np
+
+from utils.errors import UserError
+from utils.processes import end_with_parent, mxnet_role
+
+if mxnet_role():
+    end_with_parent()
+else:
+    os.environ.pop("DMLC_ROLE", None)  # left over from something else: MXNet would abort by it
+if "bool" not in vars(np):
+    vars(np)["bool"] = bool
+# One workspace for all operators, not four: they run one after the other anyway.
+os.environ.setdefault("MXNET_CPU_TEMP_COPY", "1")
+os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")  # no line for every executor that is bound
+import mxnet as mx
+
+_features = mx.runtime.Features()
+
+# oneDNN joins BatchNorm and ReLU in one operator, which exists for the CPU only.
+FUSES_BATCH_NORM = _features.is_enabled("MKLDNN") and not _features.is_enabled("CUDA")
+
+DTYPES = ("float16", "float32")
+
+
+def contexts(num_gpus=None):
+    """Return the list of devices to train on.
+
+    num_gpus: None for the GPUs that are there, else the CPU; 0 for the CPU
+    Raises UserError if there are fewer GPUs than asked for.
+    """
+    present = mx.context.num_gpus() if _features.is_enabled("CUDA") else 0
+    wanted = present if num_gpus is None else num_gpus
+    if wanted < 0:
+        raise UserError(f"{wanted} GPUs: the number must not be negative")
+    if wanted > present:
+        why = "" if _features.is_enabled("CUDA") else " (this MXNet was built without CUDA)"
+        raise UserError(f"{wanted} GPUs were asked for, MXNet sees {present}{why}")
+    return [mx.gpu(i) for i in range(wanted)] or [mx.cpu()]
+
+
+def check_dtype(dtype, devices):
+    """Return dtype, "float16" or "float32", or raise UserError if a device cannot compute in it.
+
+    devices: a list of MXNet contexts. Needs no data, so that a script can ask before reading any.
+    """
+    if dtype not in DTYPES:
+        raise UserError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
+    if dtype == "float16" and any(device.device_type == "cpu" for device in devices):
+        raise UserError("float16 needs a GPU: MXNet has no float16 convolutions on a CPU")
+    return dtype
