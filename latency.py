@@ -24,9 +24,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.conformal import Interval
 from nas.latency_table import LatencyTable
-from nas.validated_fit import fit_validated, number_of_fits
+from nas.sampling import draw_configurations
+from nas.validation.conformal import Interval
+from nas.validation.validated_fit import fit_validated, number_of_fits
 from utils.atomic_files import is_special, remove_leftovers
 from utils.benchmark_report import as_json, as_text, result
 from utils.benchmarked_networks import facts, open_networks, predict, widest
@@ -43,7 +44,7 @@ from utils.plotting.latency import plot_correlation
 from utils.progress import progress_bar, warn
 from utils.report import write_report
 from utils.samples import load_samples
-from utils.samples_file import SamplesFile, draw_configurations
+from utils.samples_file import SamplesFile
 from utils.stopping_check import StoppingCheck
 from utils.timing import NOISY
 

@@ -26,8 +26,7 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from nas.constrained_search import Constraint
-from nas.resources import macs, parameters
+from nas.constraint import Constraint, macs, parameters
 from nas.search_space import SearchSpace
 from nas.supernet_search import Schedule, SupernetSearch
 from utils import supernet_checkpoints

@@ -24,18 +24,19 @@ import cvxpy as cp
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.reference_pipeline import (
+from benchmarks.oracles.reference_pipeline import (
     deterministic_biased,
     fit_eq7,
     released_pairs,
     unrelated,
 )
+from benchmarks.oracles.synthetic_device import SyntheticDevice
 from nas import fit_problem
-from nas.conformal import Interval
 from nas.latency_fit import count_matrix, fit
-from nas.search_space import BiasedSampler, SearchSpace
-from nas.synthetic_device import SyntheticDevice
-from nas.validated_fit import fit_validated
+from nas.sampling import BiasedSampler
+from nas.search_space import SearchSpace
+from nas.validation.conformal import Interval
+from nas.validation.validated_fit import fit_validated
 from utils.progress import progress_bar
 
 DATA = Path(__file__).parent / "data"

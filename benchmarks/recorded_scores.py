@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from nas.monotone_scores import monotone
 from nas.search_space import SearchSpace
+from nas.width_scores import monotone
 from utils import checkpoints
 from utils.errors import UserError
 from utils.supernet_checkpoints import WINDOWS

@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks.recorded_scores import MONOTONE
-from nas.prediction_errors import spearman
+from nas.validation.prediction_errors import spearman
 
 RESAMPLES = 2000  # of the bootstrap
 WITHIN = 0.9  # share of the resamples inside the intervals

@@ -16,12 +16,13 @@ import time
 
 import numpy as np
 
-from benchmarks import milp, search_instances
+from benchmarks.oracles import milp, search_instances
 from benchmarks.timing import compare
-from nas import dual, mrf, ows
-from nas.constrained_search import Constraint, solve
-from nas.pareto import front
-from nas.resources import macs, parameters
+from nas import mrf, ows
+from nas.constraint import Constraint, macs, parameters
+from nas.exact import dual
+from nas.exact.constrained_search import solve
+from nas.exact.pareto import front
 from nas.search_space import SearchSpace
 from utils.progress import progress_bar
 

@@ -19,8 +19,9 @@ from scipy.special import logsumexp, softmax
 
 from benchmarks.timing import compare
 from nas import aows, mrf
-from nas.search_space import BiasedSampler, SearchSpace
-from nas.width_losses import WidthLosses
+from nas.sampling import BiasedSampler
+from nas.search_space import SearchSpace
+from nas.width_scores import WidthLosses
 
 IMAGES = 512
 TAU = 0.001

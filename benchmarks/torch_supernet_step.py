@@ -36,7 +36,7 @@ from benchmarks.timing import spread
 from models.pytorch.mobilenet_v1 import MobileNetV1, convolutions
 from models.pytorch.runtime import DTYPES, autocast, check_dtype
 from models.pytorch.slimmable import SlimmableMobileNetV1, sandwich_step
-from nas.constrained_search import Constraint
+from nas.constraint import Constraint
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from nas.supernet_search import Schedule, SupernetSearch

@@ -24,11 +24,11 @@ from types import SimpleNamespace
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks import search_instances
-from nas.conformal import Residuals
+from benchmarks.oracles import search_instances
 from nas.search_space import SearchSpace
 from nas.supernet_search import SupernetSearch
-from nas.validated_fit import fit_validated
+from nas.validation.conformal import Residuals
+from nas.validation.validated_fit import fit_validated
 from utils.errors import UserError
 from utils.json_lines import write_lines, write_metadata
 from utils.latency_limits import LatencyLimit

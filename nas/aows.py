@@ -4,8 +4,9 @@ import functools
 
 import numpy as np
 
-from nas import dual, mrf
-from nas.constrained_search import SLACK
+from nas import mrf
+from nas.constraint import SLACK
+from nas.exact import dual
 from nas.ows import lagrangian
 
 SAMPLINGS = ("independent", "joint")

@@ -8,8 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from models.mobilenet_v1 import Variable
-from nas.fit_problem import SOLVER, FitProblem
-from nas.latency_prior import linear_law
+from nas.fit_problem import SOLVER, FitProblem, linear_law
 from nas.latency_table import LatencyTable
 from utils.errors import UserError
 from utils.progress import warn

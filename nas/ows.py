@@ -2,7 +2,7 @@
 
 Maximise sum_i unary[i][s_i] subject to sum_i pairwise[i][s_i, s_{i+1}] <= target, where unary
 holds scores (higher is better) and pairwise latencies in ms.
-The exact answer is nas.constrained_search's; the reference's relaxation stands here.
+The exact answer is nas.exact.constrained_search's; the reference's relaxation stands here.
 Source: Berman et al. 2020; the multiplier by bracketing and bisection as in the reference.
 """
 
@@ -13,7 +13,8 @@ import numpy as np
 
 from nas import mrf
 from nas.compiled import njit
-from nas.constrained_search import SLACK, Constraint, solve, unreachable
+from nas.constraint import SLACK, Constraint, unreachable
+from nas.exact.constrained_search import solve
 from utils.errors import UserError
 
 

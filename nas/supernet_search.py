@@ -5,9 +5,8 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from nas import aows, baselines, mrf, ows
-from nas.constrained_search import check_reachable
-from nas.monotone_scores import monotone
-from nas.width_losses import WidthLosses
+from nas.exact.constrained_search import check_reachable
+from nas.width_scores import WidthLosses, monotone
 from utils.errors import UserError
 
 SCORES = ("means", "monotone")
@@ -62,7 +61,7 @@ class SupernetSearch:
         schedule=None,
     ):
         """
-        constraints: nas.constrained_search.Constraints, the first one on a latency
+        constraints: nas.exact.constrained_search.Constraints, the first one on a latency
         window:      images averaged per width of a layer
         scores:      one of SCORES, which answers are based on
         method, iterations: of the searches, as for nas.ows.search
@@ -113,7 +112,7 @@ class SupernetSearch:
         )
 
     def record(self, states, losses, full_losses):
-        """Record the hard cross entropies of a batch: see nas.width_losses.WidthLosses.record."""
+        """Record the hard cross entropies of a batch: see nas.width_scores.WidthLosses.record."""
         self._losses.record(states, losses, full_losses)
 
     def unary(self):

@@ -7,10 +7,10 @@ import pytest
 
 import latency
 from nas.latency_table import LatencyTable
+from nas.sampling import draw_configurations
 from nas.search_space import SearchSpace
 from tests.helpers.stand_in_device import StandInDevice, law_ms
 from utils.json_lines import Appender, read_lines, read_metadata
-from utils.samples_file import draw_configurations
 
 TINY = ["--input-size", "32", "--classes", "10", "-B", "2", "-I", "4", "-W", "1"]
 SPACE = SearchSpace(32, 10, levels=3)

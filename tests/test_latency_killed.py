@@ -11,9 +11,9 @@ import time
 import pytest
 
 import latency
+from nas.sampling import draw_configurations
 from nas.search_space import SearchSpace
 from utils.json_lines import metadata_path, read_lines
-from utils.samples_file import draw_configurations
 
 PROTOCOLS = {
     "in a row": ["--rounds", "0"],

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import latency
-from nas import stopping
-from nas.conformal import Interval
+from benchmarks.oracles.synthetic_device import SyntheticDevice
 from nas.latency_fit import fit
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
-from nas.synthetic_device import SyntheticDevice
+from nas.validation import stopping
+from nas.validation.conformal import Interval
 from tests.helpers.stand_in_device import StandInDevice
 from utils.json_lines import read_lines, write_lines, write_metadata
 from utils.latency_options import fit_weights, parse_args

@@ -10,8 +10,8 @@ from PIL import Image
 
 import train_nas
 from models.mobilenet_v1 import count_macs, count_parameters
-from nas.conformal import Residuals
 from nas.latency_table import LatencyTable
+from nas.validation.conformal import Residuals
 from tests.helpers.search_runs import (
     SPACE,
     arguments,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from nas.conformal import Interval
-from nas.prediction_errors import prediction_errors, worst_networks
+from nas.validation.conformal import Interval
+from nas.validation.prediction_errors import prediction_errors, worst_networks
 from utils.formatting import percent, rounded, rounded_up
 
 

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from nas.conformal import Residuals
-from nas.constrained_search import Constraint, greatest_sum
+from nas.constraint import Constraint
+from nas.exact.constrained_search import greatest_sum
 from nas.latency_table import LatencyTable
+from nas.validation.conformal import Residuals
 from utils.formatting import as_typed, rounded_up
 from utils.progress import warn
 

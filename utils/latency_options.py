@@ -2,8 +2,8 @@
 
 import argparse
 
-from nas.cross_validation import AUTO
 from nas.search_space import SearchSpace
+from nas.validation.cross_validation import AUTO
 from utils.command_line import (
     Parser,
     add_width_options,

@@ -40,7 +40,7 @@ class Drawing(Struct, frozen=True):
 
 
 class Interval(Struct, frozen=True):
-    """See nas.conformal.Interval."""
+    """See nas.validation.conformal.Interval."""
 
     level: Annotated[float, Meta(gt=0, lt=1)]
     half_width: NotNegative
@@ -48,7 +48,7 @@ class Interval(Struct, frozen=True):
 
 
 class Trial(Struct, frozen=True):
-    """See nas.cross_validation.Trial."""
+    """See nas.validation.cross_validation.Trial."""
 
     regularize: NotNegative
     strength: NotNegative
@@ -57,7 +57,7 @@ class Trial(Struct, frozen=True):
 
 
 class LearningPoint(Struct, frozen=True):
-    """See nas.cross_validation.LearningPoint."""
+    """See nas.validation.cross_validation.LearningPoint."""
 
     samples: Positive
     nrmse: NotNegative

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.conformal import Interval
 from nas.search_space import SearchSpace
+from nas.validation.conformal import Interval
 from nas.width_steps import CLIFF, FREE, WidthCosts
 from utils.fit_report import device_name
 from utils.formatting import percent, rounded, rounded_up

@@ -1,11 +1,7 @@
 """Writing samples files: which configurations are drawn, and a file that is begun or continued."""
 
-import itertools
 from pathlib import Path
 
-import numpy as np
-
-from nas.search_space import BiasedSampler
 from utils.atomic_files import is_special
 from utils.errors import UserError
 from utils.json_lines import Appender, metadata_path, read_metadata, write_metadata
@@ -85,21 +81,3 @@ class SamplesFile:
 
     def __exit__(self, *exception):
         self._file.__exit__(*exception)
-
-
-def draw_configurations(space, seed, biased, repetitions, recorded):
-    """Yield the configurations that follow those recorded, for ever, each `repetitions` times.
-
-    recorded: the configurations of the samples so far, in order
-    Draw i comes from default_rng((seed, i)), so that the sequence depends on the seed only; a
-    biased draw depends on the draws before it, which are counted again from the file.
-    """
-    first = len(recorded) // repetitions
-    earlier = recorded[: first * repetitions : repetitions]
-    sampler = BiasedSampler(space, earlier) if biased else None
-    skip = len(recorded) % repetitions
-    for draw in itertools.count(first):
-        rng = np.random.default_rng((seed, draw))
-        configuration = sampler.draw(rng) if biased else space.draw_uniform(rng)
-        yield from itertools.repeat(configuration, repetitions - skip)
-        skip = 0

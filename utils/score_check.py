@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from nas.prediction_errors import spearman
+from nas.validation.prediction_errors import spearman
 from utils.json_lines import write_lines
 from utils.plotting.search import plot_score_check
 from utils.processes import rank

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from models.mobilenet_v1 import count_macs, count_parameters
 from nas import baselines
-from nas.pareto import front
+from nas.exact.pareto import front
 from utils.formatting import as_typed, rounded_up, within
 from utils.json_lines import read_lines, write_lines
 from utils.json_types import Natural, checked

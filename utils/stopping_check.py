@@ -3,7 +3,7 @@
 import numpy as np
 from tqdm import tqdm
 
-from nas.stopping import judge, judge_fits, next_check
+from nas.validation.stopping import judge, judge_fits, next_check
 from utils.progress import progress_bar
 from utils.samples import without_drift
 

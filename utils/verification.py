@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from nas.conformal import Interval
-from nas.constrained_search import InfeasibleError
+from nas.constraint import InfeasibleError
 from nas.ows import SearchResult
 from nas.search_space import SearchSpace
-from nas.validated_fit import fit_validated
+from nas.validation.conformal import Interval
+from nas.validation.validated_fit import fit_validated
 from utils.conditions import condition_differences
 from utils.errors import UserError
 from utils.formatting import as_typed, rounded_up

@@ -4,9 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from benchmarks import search_instances
+from benchmarks.oracles import search_instances
 from nas import baselines
-from nas.constrained_search import Constraint, solve
+from nas.constraint import Constraint
+from nas.exact.constrained_search import solve
 from nas.search_space import SearchSpace
 from tests.helpers.small_chains import chains, enumerate_chain
 

@@ -5,14 +5,13 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
+from benchmarks.oracles.synthetic_device import SyntheticDevice
 from models.mobilenet_v1 import Variable
 from nas import fit_problem
-from nas.fit_problem import FitProblem, SolverError
+from nas.fit_problem import FitProblem, SolverError, linear_law
 from nas.latency_fit import count_matrix, fit, ordered_pairs
-from nas.latency_prior import linear_law
-from nas.prediction_errors import prediction_errors
 from nas.search_space import SearchSpace
-from nas.synthetic_device import SyntheticDevice
+from nas.validation.prediction_errors import prediction_errors
 from utils.errors import UserError
 
 TINY = SearchSpace(

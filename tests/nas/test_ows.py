@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.constrained_search import InfeasibleError
+from nas.constraint import InfeasibleError
 from nas.ows import METHODS, search
 from utils.errors import UserError
 from utils.formatting import rounded_up

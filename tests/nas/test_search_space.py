@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from models.mobilenet_v1 import BASE_WIDTHS
-from nas.search_space import BiasedSampler, SearchSpace, _most_least_seen
+from nas.sampling import BiasedSampler, _most_least_seen
+from nas.search_space import SearchSpace
 from utils.errors import UserError
 
 TINY = SearchSpace(

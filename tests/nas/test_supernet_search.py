@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nas import ows
-from nas.constrained_search import Constraint, InfeasibleError
+from nas.constraint import Constraint, InfeasibleError
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from nas.supernet_search import Schedule, SupernetSearch

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from benchmarks.oracles.synthetic_device import SyntheticDevice
 from nas.latency_fit import fit
 from nas.search_space import SearchSpace
-from nas.synthetic_device import SyntheticDevice
 from nas.width_steps import WidthCosts
 
 SPACE = SearchSpace(

@@ -1,7 +1,7 @@
 import numpy as np
 
-from nas.conformal import Interval
 from nas.latency_table import LatencyTable
+from nas.validation.conformal import Interval
 from utils.fit_report import device_name, fit_as_text, validation_as_text
 
 

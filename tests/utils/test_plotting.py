@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.conformal import Interval
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
+from nas.validation.conformal import Interval
 from utils.figures import new_figure, save_figure
 from utils.plotting.latency import (
     distinct_layers,

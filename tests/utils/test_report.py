@@ -4,11 +4,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from benchmarks.oracles.synthetic_device import SyntheticDevice
 from nas.latency_fit import fit
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
-from nas.synthetic_device import SyntheticDevice
-from nas.validated_fit import fit_validated
+from nas.validation.validated_fit import fit_validated
 from utils.errors import UserError
 from utils.report import write_report
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.search_space import BiasedSampler, SearchSpace
+from nas.sampling import BiasedSampler, draw_configurations
+from nas.search_space import SearchSpace
 from utils.errors import UserError
 from utils.json_lines import metadata_path, read_metadata, write_lines
-from utils.samples_file import SamplesFile, draw_configurations
+from utils.samples_file import SamplesFile
 
 SPACE = SearchSpace(32, 10, levels=2)  # its 40 variables are all seen after a few draws
 SETTINGS = {"device": "cpu", "protocol": {"rounds": 0}, "seed": 0}

@@ -1,7 +1,7 @@
 import numpy as np
 
+from benchmarks.oracles.synthetic_device import SyntheticDevice
 from nas.search_space import SearchSpace
-from nas.synthetic_device import SyntheticDevice
 from utils.stopping_check import StoppingCheck
 
 SPACE = SearchSpace(input_size=32, classes=10, levels=3)

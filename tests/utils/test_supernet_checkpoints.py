@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from nas.constrained_search import Constraint
+from nas.constraint import Constraint
 from nas.search_space import SearchSpace
 from nas.supernet_search import SupernetSearch
 from utils import checkpoints, supernet_checkpoints

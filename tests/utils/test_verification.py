@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.oracles.synthetic_device import SyntheticDevice
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from nas.supernet_search import SupernetSearch
-from nas.synthetic_device import SyntheticDevice
-from nas.validated_fit import fit_validated
+from nas.validation.validated_fit import fit_validated
 from utils.devices import Workload
 from utils.errors import UserError
 from utils.json_lines import read_lines, read_metadata, write_lines, write_metadata

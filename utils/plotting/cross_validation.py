@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from nas.cross_validation import Trial, scan_of
+from nas.validation.cross_validation import Trial, scan_of
 from utils.figures import new_figure, save_figure
 from utils.formatting import rounded
 from utils.json_types import checked

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nas.prediction_errors import prediction_errors
+from nas.validation.prediction_errors import prediction_errors
 from utils.figures import new_figure, new_grid, save_figure
 from utils.formatting import percent
 
@@ -11,7 +11,7 @@ def plot_correlation(predicted_ms, measured_ms, path, title, interval=None):
     """Draw measured against predicted latency, with the identity line and the errors.
 
     predicted_ms, measured_ms: (networks,) in ms per image
-    interval: the nas.conformal.Interval of the predictions, drawn as a band, or None
+    interval: the nas.validation.conformal.Interval of the predictions, drawn as a band, or None
     """
     predicted_ms, measured_ms = np.asarray(predicted_ms), np.asarray(measured_ms)
     errors = prediction_errors(predicted_ms, measured_ms)

@@ -32,7 +32,7 @@ def plot_widths(configurations, space, path):
 def plot_front(front, answers, constraint, epochs, path):
     """Draw the trade-off of score against latency, and where single answers lie.
 
-    front: a nas.pareto.Front; answers: name -> an answer with score and latency_ms, a list of
+    front: a nas.exact.pareto.Front; answers: name -> an answer with score and latency_ms, a list of
     such, or None; constraint: the Constraint of the latency, whose limit is drawn;
     epochs: that the scores are of. Writes a PNG.
     """

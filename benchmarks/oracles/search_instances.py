@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from benchmarks.oracles.synthetic_device import SyntheticDevice
 from nas import mrf, ows
-from nas.constrained_search import least_sum
+from nas.constraint import least_sum
 from nas.latency_table import LatencyTable
-from nas.synthetic_device import SyntheticDevice
 
 
 def realistic(space, rng):

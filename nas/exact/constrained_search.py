@@ -6,50 +6,21 @@ keeps, node by node, every partial configuration that is not dominated and that 
 the best answer so far. Unless some had to be dropped for want of memory, the answer is proven.
 """
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
-from nas import dual, mrf
-from nas.budgeted_chain import BudgetedChain
-from nas.label_setting import least_to_end, undominated
-from utils.errors import UserError
-from utils.formatting import as_typed, rounded_up
+from nas import mrf
+from nas.constraint import InfeasibleError, least_sum, unreachable
+from nas.exact import dual
+from nas.exact.budgeted_chain import BudgetedChain
+from nas.exact.label_setting import least_to_end, undominated
+from utils.formatting import as_typed
 
 EFFORT = 100_000_000  # labels looked at before the best answer so far is returned: a few seconds
 CAPACITY, GROWTH = 16, 4  # labels kept per state in the first pass, and how that grows
 MULTIPLES = (1.0, 0.8, 1.25)  # of the multipliers: each gives a bound, of which the least counts
 ROUNDING = 1e-15  # of a sum, relative and per summand
-SLACK = 1e-12  # relative: sums of the same latencies in another order agree to this
-
-
-@dataclass(frozen=True)
-class Constraint:
-    """A limit on a sum over neighbouring nodes: a latency, MACs, parameters."""
-
-    pairwise: list  # N-1 arrays; pairwise[i] has shape (S_i, S_{i+1}), at least 0
-    limit: float
-    name: str = "latency"
-    unit: str = "ms"
-    is_bound: bool = False  # its values are upper bounds of what is predicted
-
-    def value(self, states):
-        """Return what a configuration uses, in the unit of the limit."""
-        pairs = itertools.pairwise(states)
-        return float(sum(block[s, t] for block, (s, t) in zip(self.pairwise, pairs, strict=True)))
-
-    def keeps(self, states):
-        """Return whether a configuration keeps the limit, up to the rounding of sums."""
-        return self.value(states) <= self.limit * (1 + SLACK)
-
-
-class InfeasibleError(UserError):
-    """A limit is below what any configuration reaches, or no configuration keeps all limits."""
-
-    def __init__(self, message, least=None):
-        super().__init__(message)
-        self.least = least  # the least reachable value, if one limit alone cannot be kept
 
 
 @dataclass(frozen=True)
@@ -139,12 +110,6 @@ def _dual(chain):
     return gammas, bound, max(meeting, key=chain.score, default=None)
 
 
-def least_sum(unary, pairwise):
-    """Return the least sum of a resource of any configuration whose states all have a score."""
-    allowed = [np.where(np.isneginf(scores), -np.inf, 0.0) for scores in unary]
-    return -mrf.max_sum(allowed, [-np.asarray(block) for block in pairwise])[0]
-
-
 def greatest_sum(sizes, pairwise):
     """Return the greatest sum of a resource of any configuration.
 
@@ -159,13 +124,3 @@ def check_reachable(sizes, constraints):
     sizes: the number of states of each node
     """
     solve([np.zeros(size) for size in sizes], constraints)
-
-
-def unreachable(constraint, least):
-    """Return the error for a constraint that no configuration keeps."""
-    name, unit = constraint.name, constraint.unit
-    by = "fastest configuration" if name == "latency" else f"least {name} of any configuration"
-    return InfeasibleError(
-        f"target {as_typed(constraint.limit)} {unit} is below the {by}, {rounded_up(least)} {unit}",
-        least,
-    )

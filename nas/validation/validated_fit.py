@@ -4,8 +4,9 @@ from dataclasses import asdict
 
 import numpy as np
 
-from nas.conformal import LEVEL, Residuals, calibrate
-from nas.cross_validation import (
+from nas.latency_fit import check_samples, check_weights, count_matrix, fit
+from nas.validation.conformal import LEVEL, Residuals, calibrate
+from nas.validation.cross_validation import (
     AUTO,
     FOLDS,
     CrossValidator,
@@ -14,7 +15,6 @@ from nas.cross_validation import (
     flat_range,
     number_of_trials,
 )
-from nas.latency_fit import check_samples, check_weights, count_matrix, fit
 from utils.progress import warn
 
 INTERVAL_FOLDS = 10  # more than for the choice: tables closer to the final one, honest residuals

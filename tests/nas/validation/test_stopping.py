@@ -1,8 +1,8 @@
 import numpy as np
 
+from benchmarks.oracles.synthetic_device import SyntheticDevice
 from nas.search_space import SearchSpace
-from nas.stopping import FIRST_CHECK, Verdict, judge, next_check
-from nas.synthetic_device import SyntheticDevice
+from nas.validation.stopping import FIRST_CHECK, Verdict, judge, next_check
 
 SPACE = SearchSpace(levels=3)
 

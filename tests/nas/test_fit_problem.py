@@ -1,8 +1,8 @@
 import numpy as np
 
 from models.mobilenet_v1 import Variable
+from nas.fit_problem import linear_law
 from nas.latency_fit import ordered_pairs
-from nas.latency_prior import linear_law
 from nas.search_space import SearchSpace
 
 

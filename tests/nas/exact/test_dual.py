@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from benchmarks import search_instances
-from nas import dual, mrf, ows
+from benchmarks.oracles import search_instances
+from nas import mrf, ows
+from nas.exact import dual
 from nas.search_space import SearchSpace
 from tests.helpers.small_chains import chains, enumerate_chain
 

@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 
-from nas import cross_validation
-from nas.cross_validation import (
+from benchmarks.oracles.synthetic_device import SyntheticDevice
+from nas.latency_fit import fit
+from nas.search_space import SearchSpace
+from nas.validation import cross_validation
+from nas.validation.cross_validation import (
     CrossValidator,
     Trial,
     choose,
@@ -11,9 +14,6 @@ from nas.cross_validation import (
     scan_of,
     split_folds,
 )
-from nas.latency_fit import fit
-from nas.search_space import SearchSpace
-from nas.synthetic_device import SyntheticDevice
 from utils.errors import UserError
 
 SPACE = SearchSpace(levels=3)

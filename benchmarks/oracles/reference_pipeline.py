@@ -18,7 +18,7 @@ from nas.latency_fit import count_matrix, ordered_pairs
 def deterministic_biased(space, count):
     """Return `count` configurations, each with as many least-seen variables as possible.
 
-    Max-sum as in nas.search_space.BiasedSampler, but the first of equally good widths is taken.
+    Max-sum as in nas.sampling.BiasedSampler, but the first of equally good widths is taken.
     """
     counts = np.zeros(len(space.variables), dtype=np.int64)
     configurations = []

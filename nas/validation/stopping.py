@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.cross_validation import (
+from nas.validation.cross_validation import (
     AUTO,
     FOLDS,
     START,

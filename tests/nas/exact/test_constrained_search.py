@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import milp, search_instances
-from nas import constrained_search
-from nas.constrained_search import Constraint, InfeasibleError, least_sum, solve
-from nas.resources import macs, parameters
+from benchmarks.oracles import milp, search_instances
+from nas.constraint import Constraint, InfeasibleError, least_sum, macs, parameters
+from nas.exact import constrained_search
+from nas.exact.constrained_search import solve
 from nas.search_space import SearchSpace
 from tests.helpers.small_chains import chains, enumerate_chain, random_pairwise
 from utils.errors import UserError

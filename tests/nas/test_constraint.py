@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.mobilenet_v1 import count_macs, count_parameters
-from nas import resources
+from nas import constraint as resources
 from nas.search_space import SearchSpace
 
 SPACES = [SearchSpace(), SearchSpace(input_size=33, classes=7, levels=3)]

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.budgeted_chain import BudgetedChain
-from nas.constrained_search import EFFORT, Constraint, InfeasibleError, least_sum, solve
-from nas.label_setting import undominated
+from nas.constraint import Constraint, InfeasibleError, least_sum
+from nas.exact.budgeted_chain import BudgetedChain
+from nas.exact.constrained_search import EFFORT, solve
+from nas.exact.label_setting import undominated
 
 CAPACITY = 5_000  # undominated partial configurations per state
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from nas.prediction_errors import prediction_errors, worst_networks
+from nas.validation.prediction_errors import prediction_errors, worst_networks
 from utils.errors import UserError
 from utils.formatting import percent, rounded
 

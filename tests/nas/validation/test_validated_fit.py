@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from nas.conformal import Interval
+from benchmarks.oracles.synthetic_device import SyntheticDevice
 from nas.latency_fit import count_matrix, fit
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
-from nas.synthetic_device import SyntheticDevice
-from nas.validated_fit import fit_validated, number_of_fits
+from nas.validation.conformal import Interval
+from nas.validation.validated_fit import fit_validated, number_of_fits
 from utils.errors import UserError
 
 SPACE = SearchSpace(levels=3)

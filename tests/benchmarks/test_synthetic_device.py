@@ -2,9 +2,9 @@ import itertools
 
 import numpy as np
 
+from benchmarks.oracles.synthetic_device import SyntheticDevice
 from nas.latency_fit import count_matrix
 from nas.search_space import SearchSpace
-from nas.synthetic_device import SyntheticDevice
 
 SPACE = SearchSpace(levels=4)
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from nas.conformal import Interval, Residuals, calibrate
 from nas.latency_table import LatencyTable
+from nas.validation.conformal import Interval, Residuals, calibrate
 from utils.errors import UserError
 
 

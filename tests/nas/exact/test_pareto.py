@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from benchmarks import search_instances
-from nas.constrained_search import Constraint, InfeasibleError, solve
-from nas.pareto import front
+from benchmarks.oracles import search_instances
+from nas.constraint import Constraint, InfeasibleError
+from nas.exact.constrained_search import solve
+from nas.exact.pareto import front
 from nas.search_space import SearchSpace
 from tests.helpers.small_chains import chains, enumerate_chain
 
