@@ -23,10 +23,10 @@ from pathlib import Path
 from models.mobilenet_v1 import count_macs, count_parameters, scaled_widths
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
+from pipeline.latency.plots import plot_latency_table
+from pipeline.search.plots import plot_widths
 from utils.errors import UserError, exits_with_one_line
 from utils.json_lines import read_lines, write_lines
-from utils.plotting.latency import plot_latency_table
-from utils.plotting.search import plot_widths
 
 FOLDER = Path("output/demo")
 MULTIPLIER = 0.6  # the uniform network whose predicted latency is everybody's target

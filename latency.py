@@ -28,25 +28,32 @@ from nas.latency_table import LatencyTable
 from nas.sampling import draw_configurations
 from nas.validation.conformal import Interval
 from nas.validation.validated_fit import fit_validated, number_of_fits
+from pipeline.latency.benchmark import (
+    as_json,
+    as_text,
+    facts,
+    open_networks,
+    predict,
+    result,
+    widest,
+)
+from pipeline.latency.conditions import refuse_other_networks, speed_ratio, warn_of_differences
+from pipeline.latency.fit_report import device_name, fit_as_text, validation_as_text
+from pipeline.latency.options import fit_weights, measuring, parse_args, search_space
+from pipeline.latency.page import write_report
+from pipeline.latency.plots import plot_correlation
+from pipeline.latency.plots_of_fit import plot_cross_validation
+from pipeline.latency.samples import drift, load_samples, sample_line
+from pipeline.latency.samples_file import SamplesFile
+from pipeline.latency.stopping_check import StoppingCheck
 from utils.atomic_files import is_special, remove_leftovers
-from utils.benchmark_report import as_json, as_text, result
-from utils.benchmarked_networks import facts, open_networks, predict, widest
-from utils.conditions import refuse_other_networks, speed_ratio, warn_of_differences
 from utils.devices import open_device
+from utils.devices.bench import REFERENCE, Bench
+from utils.devices.timing import NOISY
 from utils.errors import exits_with_one_line
-from utils.fit_report import device_name, fit_as_text, validation_as_text
-from utils.latency_options import fit_weights, measuring, parse_args, search_space
-from utils.measuring import REFERENCE, Bench, drift, sample_line
 from utils.memory import naming_what_needs_memory
 from utils.output_paths import PAGE, PICTURE, TABLE, refuse_overwriting
-from utils.plotting.cross_validation import plot_cross_validation
-from utils.plotting.latency import plot_correlation
 from utils.progress import progress_bar, warn
-from utils.report import write_report
-from utils.samples import load_samples
-from utils.samples_file import SamplesFile
-from utils.stopping_check import StoppingCheck
-from utils.timing import NOISY
 
 
 def generate(args):

@@ -31,17 +31,17 @@ import msgspec
 import numpy as np
 
 from models.recipe import mixup_share
-from utils import final_files
+from pipeline.final import files as final_files
+from pipeline.final.onnx_export import check_onnxruntime, export_onnx
+from pipeline.final.options import parse_options
+from pipeline.final.results import Record, Result, draw_curves
+from pipeline.final.resume import check_paths, start
 from utils.errors import UserError, exits_with_one_line
-from utils.final_options import parse_options
-from utils.final_results import Record, Result, draw_curves
-from utils.final_resume import check_paths, start
 from utils.images.batches import DatasetBatches
 from utils.images.dataset import Recipe
 from utils.images.open_dataset import open_dataset
 from utils.images.recordio_images import open_records
 from utils.memory import check_images_fit, naming_what_needs_memory
-from utils.onnx_export import check_onnxruntime, export_onnx
 from utils.progress import progress_bar
 
 JITTER, LIGHTING = 0.4, 0.1  # of the colours of training images, as in gluon-cv

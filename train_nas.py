@@ -29,18 +29,8 @@ from tqdm import tqdm
 from nas.constraint import Constraint, macs, parameters
 from nas.search_space import SearchSpace
 from nas.supernet_search import Schedule, SupernetSearch
-from utils import supernet_checkpoints
-from utils.errors import UserError, exits_with_one_line
-from utils.formatting import within
-from utils.images.open_dataset import open_dataset
-from utils.latency_limits import open_limits, warn_of_loose
-from utils.memory import check_images_fit, naming_what_needs_memory
-from utils.nas_options import parse_options
-from utils.processes import rank, silent_unless_first
-from utils.progress import progress_bar
-from utils.reranking import rerank
-from utils.search_folder import SearchFolder
-from utils.search_reports import (
+from pipeline.search import checkpoints as supernet_checkpoints
+from pipeline.search.answers import (
     answer_as_text,
     answer_line,
     answers_of,
@@ -50,7 +40,17 @@ from utils.search_reports import (
     refuse_inputs_in_folder,
     write_front,
 )
-from utils.supernet_checkpoints import Position
+from pipeline.search.checkpoints import Position
+from pipeline.search.folder import SearchFolder
+from pipeline.search.limits import open_limits, warn_of_loose
+from pipeline.search.options import parse_options
+from pipeline.search.reranking import rerank
+from utils.errors import UserError, exits_with_one_line
+from utils.formatting import within
+from utils.images.open_dataset import open_dataset
+from utils.memory import check_images_fit, naming_what_needs_memory
+from utils.processes import rank, silent_unless_first
+from utils.progress import progress_bar
 
 
 def search_space_of(options, table):
@@ -210,7 +210,7 @@ def train_and_check(options, search, limits, start, load_network, folder):
     epochs = max(start.epoch, options.epochs)
     if options.score_check:
         # Imported here: it takes a second, which no other run need wait for.
-        from utils.score_check import check_score
+        from pipeline.search.score_check import check_score
 
         check_score(options, net, search, data, epochs)
     return rerank(options, net, search, data, epochs) if options.rerank else None
@@ -226,7 +226,7 @@ def report_answer(options, search, limits, start, reranked, folder):
     if reranked:
         others["reranked"] = reranked.states
     if options.verify:
-        from utils.verification import verify
+        from pipeline.search.verification import verify
 
         verified = verify(options, search, limits)
         result, limits = verified.result, verified.limits
@@ -252,7 +252,7 @@ def main(arguments=None):
         limits = open_limits(options.latency_model, options.latency_target, options.confidence)
         search = open_search(options, limits)
         if options.verify:
-            from utils.verification import refuse_unverifiable
+            from pipeline.search.verification import refuse_unverifiable
 
             refuse_unverifiable(options, limits[0].table)  # now, not after the training
         check_images_fit(options.batch_size, search.space.input_size, "--batch-size")

@@ -21,8 +21,10 @@ import time
 import numpy as np
 
 from nas.search_space import SearchSpace
-from utils.devices import Workload, open_device
-from utils.measuring import Bench, Protocol, sample_line
+from pipeline.latency.samples import sample_line
+from utils.devices import open_device
+from utils.devices.bench import Bench, Protocol
+from utils.devices.workload import Workload
 
 TENSORRT = """
 import time

@@ -20,8 +20,9 @@ import time
 import numpy as np
 
 from nas.search_space import SearchSpace
-from utils.devices import DEVICES, Workload, open_device
-from utils.measuring import Bench, Protocol
+from utils.devices import DEVICES, open_device
+from utils.devices.bench import Bench, Protocol
+from utils.devices.workload import Workload
 
 RUNS = 24  # timed runs in rounds: 8 rounds of 3, each after an untimed one, and the reference
 UNTIMED = 10

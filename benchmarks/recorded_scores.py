@@ -4,9 +4,9 @@ import numpy as np
 
 from nas.search_space import SearchSpace
 from nas.width_scores import monotone
+from pipeline.search.checkpoints import WINDOWS
 from utils import checkpoints
 from utils.errors import UserError
-from utils.supernet_checkpoints import WINDOWS
 
 MONOTONE = "monotone"
 DEFAULT = "last epoch"  # the window of the scores that variants are compared by

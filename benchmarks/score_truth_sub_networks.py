@@ -15,12 +15,12 @@ import json
 from pathlib import Path
 
 import train_nas
-from utils import supernet_checkpoints
+from pipeline.search import checkpoints as supernet_checkpoints
+from pipeline.search.limits import open_limits
+from pipeline.search.options import parse_options
+from pipeline.search.sub_networks import evaluate
 from utils.errors import exits_with_one_line
 from utils.json_lines import write_lines
-from utils.latency_limits import open_limits
-from utils.nas_options import parse_options
-from utils.sub_networks import evaluate
 
 ACCURACIES = "accuracies.jsonl"  # in the supernet's folder
 

@@ -29,11 +29,11 @@ from nas.search_space import SearchSpace
 from nas.supernet_search import SupernetSearch
 from nas.validation.conformal import Residuals
 from nas.validation.validated_fit import fit_validated
+from pipeline.search.limits import LatencyLimit
+from pipeline.search.verification import ROUNDS, verify
 from utils.errors import UserError
 from utils.json_lines import write_lines, write_metadata
-from utils.latency_limits import LatencyLimit
 from utils.progress import progress_bar
-from utils.verification import ROUNDS, verify
 
 DATA = Path(__file__).parent / "data"
 SPACE = SearchSpace()

@@ -16,9 +16,9 @@ from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from nas.validation import stopping
 from nas.validation.conformal import Interval
+from pipeline.latency.options import fit_weights, parse_args
 from tests.helpers.stand_in_device import StandInDevice
 from utils.json_lines import read_lines, write_lines, write_metadata
-from utils.latency_options import fit_weights, parse_args
 
 SPACE = SearchSpace(input_size=32, classes=10, levels=3)
 DEVICE = SyntheticDevice(SPACE)

@@ -19,9 +19,9 @@ from models.pytorch.batches import batches
 from models.pytorch.mobilenet_v1 import MobileNetV1, convolutions, initialised
 from models.pytorch.recipe import make_objective, make_optimiser
 from models.recipe import learning_rates
+from pipeline.final.options import parse_options
 from tests.helpers.final_runs import SMALL, lines_of, losses, train
 from train_final import JITTER, LIGHTING
-from utils.final_options import parse_options
 from utils.images.batches import DatasetBatches
 from utils.images.open_dataset import open_dataset
 

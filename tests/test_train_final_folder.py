@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 import train_final
+from pipeline.final import files as final_files
+from pipeline.final.options import parse_options
+from pipeline.final.resume import check_paths
 from tests.helpers import final_stand_in
 from tests.helpers.final_stand_in import contents, run
-from utils import checkpoints, final_files
+from utils import checkpoints
 from utils.errors import UserError
-from utils.final_options import parse_options
-from utils.final_resume import check_paths
 from utils.json_lines import Appender
 
 

@@ -15,9 +15,9 @@ import torch
 
 from models.pytorch import final as torch_final
 from models.recipe import learning_rates
+from pipeline.final.options import parse_options
 from tests.helpers.final_runs import SMALL, losses, train
 from utils import checkpoints
-from utils.final_options import parse_options
 from utils.images.open_dataset import open_dataset
 
 ROOT = Path(__file__).parent.parent

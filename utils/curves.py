@@ -8,12 +8,6 @@ from matplotlib.ticker import MaxNLocator
 from utils.figures import new_figure, save_figure
 
 LOG_SPAN = 30  # greatest value / least value from which on an axis may be logarithmic
-PASSES = {  # of the sandwich rule, as results.jsonl of train_nas.py calls them
-    "full": "full width",
-    "random": "random widths",
-    "soft_smallest": "smallest widths, soft labels",
-    "soft_random": "random widths, soft labels",
-}
 
 
 @dataclass(frozen=True)
@@ -24,60 +18,6 @@ class Panel:
     curves: dict[str, list[float]]  # name -> one value per epoch
     aims: tuple[str, ...] = ()  # names of curves that are drawn as something to be reached
     may_be_log: bool = False  # whether the axis is logarithmic if a few values would hide the rest
-
-
-def plot_search_training(lines, path):
-    """Draw losses, accuracies and latencies of train_nas.py's results.jsonl; writes a PNG."""
-    names = [name for name in PASSES if all(name in line["losses"] for line in lines)]
-    aim = "target of its upper bound" if lines[-1].get("confidence") else "target"
-    panels = [
-        Panel(
-            "cross entropy (training)",
-            {PASSES[name]: [line["losses"][name] for line in lines] for name in names},
-            may_be_log=True,
-        ),
-        Panel(
-            "accuracy (validation, %)",
-            {
-                "full width": [100 * line["accuracy_full"] for line in lines],
-                "best configuration": [100 * line["accuracy"] for line in lines],
-            },
-        ),
-        Panel(
-            "latency (ms per image)",
-            {
-                "best configuration, predicted": [line["latency_ms"] for line in lines],
-                aim: [line["target_ms"] for line in lines],
-            },
-            aims=(aim,),
-        ),
-    ]
-    plot_curves([line["epoch"] for line in lines], panels, path)
-
-
-def plot_final_training(lines, path):
-    """Draw losses, accuracies and learning rate of train_final.py's results.jsonl; writes a PNG."""
-    panels = [
-        Panel(
-            "loss",
-            {
-                "training, with its targets": [line["train_loss"] for line in lines],
-                "validation, cross entropy": [line["val_loss"] for line in lines],
-            },
-            may_be_log=True,
-        ),
-        Panel(
-            "accuracy (validation, %)",
-            {
-                "top-1": [100 * line["val_top1"] for line in lines],
-                "top-5": [100 * line["val_top5"] for line in lines],
-            },
-        ),
-        Panel(
-            "learning rate", {"at the end of the epoch": [line["learning_rate"] for line in lines]}
-        ),
-    ]
-    plot_curves([line["epoch"] for line in lines], panels, path)
 
 
 def plot_curves(epochs, panels, path):

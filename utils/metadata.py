@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from utils.devices import CLOCKS, DTYPES
+from utils.devices.timing import REDUCTIONS
+from utils.devices.workload import CLOCKS, DTYPES
 from utils.errors import UserError
 from utils.json_types import Milliseconds, Natural, NotNegative, Positive, checked
-from utils.timing import REDUCTIONS
 
 Range = Annotated[list[NotNegative], Meta(min_length=2, max_length=2)]
 Text = Annotated[str, Meta(pattern=r"^[^\ud800-\udfff]*$")]  # halves of a character: not UTF-8
@@ -21,7 +21,7 @@ Counts = Annotated[str, Meta(pattern=r"^(\d{1,15}( \d{1,15})*)?$")]
 
 
 class Protocol(Struct, frozen=True):
-    """How each network was timed: see utils.measuring.Protocol."""
+    """How each network was timed: see utils.devices.bench.Protocol."""
 
     iterations: Positive | UnsetType = UNSET
     warmup: Natural | UnsetType = UNSET

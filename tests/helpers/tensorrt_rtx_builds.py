@@ -11,8 +11,8 @@ import tensorrt_rtx as trt
 
 from models.folded_weights import random_weights
 from models.mobilenet_v1 import scaled_widths
-from utils.devices import Workload
 from utils.devices.tensorrt_network import EngineBuilder
+from utils.devices.workload import Workload
 
 
 def described(network, weights):

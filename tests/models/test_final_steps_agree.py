@@ -13,9 +13,9 @@ from models.gluon.runtime import mx
 from models.pytorch import recipe as torch_recipe
 from models.pytorch.arrays import save_parameters as save_torch_parameters
 from models.recipe import learning_rates
+from pipeline.final.options import parse_options
 from tests.helpers.copied_nets import copied, copied_nets, names
 from tests.helpers.mxnet_nets import images, randomized
-from utils.final_options import parse_options
 
 CONFIGURATION = (16, 32, 24, 40, 16, 48, 56, 32, 24, 40, 48, 16, 64, 48)
 TEACHER = (24,) * 14

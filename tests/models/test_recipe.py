@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.recipe import learning_rates, mixup_share
-from utils.final_options import parse_options
+from pipeline.final.options import parse_options
 
 MODES = ["step", "poly", "cosine", "linear", "constant"]
 

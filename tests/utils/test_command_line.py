@@ -2,7 +2,8 @@
 
 import pytest
 
-from utils import latency_options, nas_options
+from pipeline.latency import options as latency_options
+from pipeline.search import options as nas_options
 from utils.errors import UserError
 
 SCRIPTS = {

@@ -8,7 +8,7 @@ from models.folded_weights import random_weights
 from models.mobilenet_v1 import IMAGE_CHANNELS
 from models.onnx_file import OnnxFile
 from models.onnx_graph import serialize
-from utils.devices import CLOCKS, cpu_state
+from utils.devices.workload import CLOCKS, cpu_state
 from utils.errors import UserError
 
 LONGEST_REASON = 400  # characters

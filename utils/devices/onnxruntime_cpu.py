@@ -2,9 +2,9 @@
 
 import onnxruntime
 
-from utils.devices import cpu_name, versions
 from utils.devices.onnx_cpu import OnnxCpu
-from utils.timing import elapsed_s
+from utils.devices.timing import elapsed_s
+from utils.devices.workload import cpu_name, versions
 
 
 class OnnxRuntimeCpu(OnnxCpu):

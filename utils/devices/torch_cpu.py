@@ -4,9 +4,9 @@ import torch
 
 from models.mobilenet_v1 import IMAGE_CHANNELS
 from models.pytorch.mobilenet_v1 import MobileNetV1
-from utils.devices import CLOCKS, cpu_name, cpu_state, versions
+from utils.devices.timing import elapsed_s
+from utils.devices.workload import CLOCKS, cpu_name, cpu_state, versions
 from utils.progress import warn
-from utils.timing import elapsed_s
 
 TORCH_DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
 

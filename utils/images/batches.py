@@ -14,29 +14,6 @@ import numpy as np
 from utils.errors import UserError
 
 
-class RandomPart:
-    """Some images of a dataset, drawn without repetition: itself a dataset, without classes."""
-
-    def __init__(self, dataset, size, rng):
-        self._dataset = dataset
-        self._indices = rng.permutation(len(dataset))[:size]
-
-    def __len__(self):
-        return len(self._indices)
-
-    def __getitem__(self, key):
-        epoch, index = key
-        return self._dataset[epoch, int(self._indices[index])]
-
-    def where(self, index):
-        """Return where an image is, for people."""
-        return self._dataset.where(int(self._indices[index]))
-
-    def why_broken(self, index):
-        """Return why an image cannot be read, for people."""
-        return self._dataset.why_broken(int(self._indices[index]))
-
-
 @dataclass(frozen=True)
 class DatasetBatches:
     """The batches of a training and a validation dataset, as train_final.py asks for them.

@@ -9,8 +9,8 @@ from models.gluon.arrays import save_parameters
 from models.gluon.mobilenet_v1 import MobileNetV1, reestimate_batch_norm
 from models.gluon.recipe import make_objective, make_trainer
 from models.gluon.runtime import mx
+from pipeline.final.options import parse_options
 from utils.errors import UserError
-from utils.final_options import parse_options
 
 TINY = ",".join(["8"] * 14)
 CPU = [mx.cpu()]

@@ -5,7 +5,8 @@ import torch
 
 from models.mobilenet_v1 import scaled_widths
 from utils import devices
-from utils.devices import CLOCKS, Workload, cpu_name, cpu_state, open_device
+from utils.devices import open_device
+from utils.devices.workload import CLOCKS, Workload, cpu_name, cpu_state
 from utils.errors import UserError
 
 NAMES = ("cpu", "onnxruntime", "openvino")

@@ -11,7 +11,8 @@ from models.mobilenet_v1 import scaled_widths
 from models.pytorch.mobilenet_v1 import MobileNetV1
 from tests.helpers import stand_in_tensorrt
 from tests.helpers.randomized import randomized_net
-from utils.devices import Workload, open_device
+from utils.devices import open_device
+from utils.devices.workload import Workload
 from utils.errors import UserError
 
 TINY = scaled_widths(0.2)

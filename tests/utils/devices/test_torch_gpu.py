@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from models.mobilenet_v1 import scaled_widths
-from utils.devices import Workload, open_device
+from utils.devices import open_device
+from utils.devices.workload import Workload
 from utils.errors import UserError
 
 has_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")

@@ -6,15 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.search.sub_networks import RandomPart
 from tests.helpers.gray_images import write_folder
 from utils.errors import UserError
-from utils.images.batches import (
-    DatasetBatches,
-    RandomPart,
-    epoch_batches,
-    full_batches,
-    validation_batches,
-)
+from utils.images.batches import DatasetBatches, epoch_batches, full_batches, validation_batches
 from utils.images.open_dataset import open_dataset
 from utils.write_records import main as write_records
 

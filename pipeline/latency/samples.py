@@ -1,0 +1,205 @@
+"""Reading samples files: lines [configuration, latency_ms, details], and their drift."""
+
+import os
+import reprlib
+import sys
+
+import numpy as np
+from msgspec import UNSET, Struct, UnsetType
+
+from nas.search_space import SearchSpace
+from utils.errors import UserError
+from utils.json_lines import read_lines, read_metadata
+from utils.json_types import LEAST_MS, MOST_MS, NotNegative, checked
+
+OBSERVED = ("drift", "state_before", "state_after")  # what a run saw; all else is its settings
+OF_ONE_FILE = ("seed", "biased")  # settings in which the files of a fleet may differ
+
+
+class Details(Struct, frozen=True):
+    """The third element of a samples file's line: statistics and times in ms per image."""
+
+    mean_ms: NotNegative | UnsetType = UNSET
+    median_ms: NotNegative | UnsetType = UNSET
+    min_ms: NotNegative | UnsetType = UNSET
+    iqr_ms: NotNegative | UnsetType = UNSET
+    times_ms: list[NotNegative] | UnsetType = UNSET
+
+
+def read_samples(path, space):
+    """Return the (configuration, latency in ms, details) of each line of a samples file.
+
+    Raises UserError that names the file and the line of anything that is not a sample.
+    """
+    samples = []
+    for number, line in read_lines(path):
+        try:
+            samples.append(_checked_sample(line, space))
+        except UserError as error:
+            raise UserError(f"{path}, line {number}: {error}") from None
+    return samples
+
+
+def _checked_sample(line, space):
+    if (
+        not isinstance(line, list)
+        or len(line) not in (2, 3)
+        or not isinstance(line[0], list)
+        or any(isinstance(width, list | dict) for width in line[0])
+    ):
+        raise UserError("expected [[widths], latency_ms] or [[widths], latency_ms, {details}]")
+    widths, latency_ms, details = line if len(line) == 3 else (*line, {})
+    configuration = space.configuration(space.states(widths))
+    if isinstance(latency_ms, bool) or not isinstance(latency_ms, int | float):
+        raise UserError(f"the latency {latency_ms!r} is not a number")
+    if not LEAST_MS <= latency_ms <= MOST_MS:
+        raise UserError(
+            f"the latency {reprlib.repr(latency_ms)} must be positive and finite, from "
+            f"{LEAST_MS:g} to {MOST_MS:g} ms"
+        )
+    if not isinstance(details, dict):
+        raise UserError("the third element must be an object of details")
+    checked(details, Details, "the details")
+    return configuration, float(latency_ms), details
+
+
+def load_samples(paths):
+    """Return (samples, space, metadata) of one or several samples files.
+
+    samples:  (configuration, latency in ms per image) pairs; if they were timed in rounds, the
+              drift of the machine is divided out
+    metadata: the settings that the files share, `files`: how each was drawn, and, without drift,
+              `reference_ms`: the reference network's latency on the machine that they hold for
+    Raises UserError for bad lines, and for files that were not measured alike.
+    """
+    recorded, metadatas = [], []
+    for path in paths:
+        os.stat(path)  # a missing file is the error, not its missing metadata
+        metadata = settings(read_metadata(path))
+        if metadatas:
+            _refuse_other_measuring(metadatas[0], metadata, paths[0], path)
+        metadatas.append(metadata)
+        space = SearchSpace.of(metadata, path)
+        samples = read_samples(path, space)
+        if is_in_rounds(metadata):
+            refuse_missing_reference(path, samples)
+        recorded += samples
+    files = [{key: each[key] for key in OF_ONE_FILE if key in each} for each in metadatas]
+    metadata = {**_common(metadatas[0]), "files": files}
+    if is_in_rounds(metadata):
+        samples, metadata["reference_ms"] = without_drift(recorded)
+    else:
+        _warn_of_mixed_references(recorded)
+        samples = [(configuration, latency_ms) for configuration, latency_ms, _ in recorded]
+    return samples, space, metadata
+
+
+def _warn_of_mixed_references(recorded):
+    lacking = sum("reference_ms" not in details for *_, details in recorded)
+    if 0 < lacking < len(recorded):
+        print(
+            f"warning: {lacking} of {len(recorded)} samples lack the reference network's latency, "
+            "reference_ms: the drift of the machine is divided out of none of them",
+            file=sys.stderr,
+        )
+
+
+def _common(metadata):
+    return {key: value for key, value in metadata.items() if key not in OF_ONE_FILE}
+
+
+def _refuse_other_measuring(first, second, first_path, second_path):
+    difference = first_difference(_common(first), _common(second))
+    if difference:
+        name, one, other = difference
+        raise UserError(
+            f"{first_path} and {second_path} were not measured alike: {name} is {one!r} in the "
+            f"first and {other!r} in the second"
+        )
+
+
+def is_in_rounds(metadata):
+    """Return whether samples were timed in rounds, together with the reference network."""
+    return bool(metadata.get("protocol", {}).get("rounds"))
+
+
+def refuse_missing_reference(path, samples):
+    """Raise UserError, naming the line, if a sample lacks the reference network's latency."""
+    for number, (_, _, details) in enumerate(samples, start=1):
+        reference_ms = details.get("reference_ms")
+        is_number = isinstance(reference_ms, float | int) and not isinstance(reference_ms, bool)
+        if not is_number or not LEAST_MS <= reference_ms <= MOST_MS:
+            raise UserError(
+                f"{path}, line {number}: timed beside the reference network, but without its "
+                "latency, reference_ms"
+            )
+
+
+def without_drift(recorded):
+    """Return the (configuration, latency in ms) of samples without drift, and their level in ms.
+
+    recorded: (configuration, latency in ms, details) of networks that were timed in rounds; the
+    details' reference_ms is the reference network's latency in the same rounds. The level is its
+    median; each latency is multiplied by the level over its own reference_ms, so that all hold for
+    a machine that runs the reference network in level_ms.
+    """
+    references_ms = [details["reference_ms"] for _, _, details in recorded]
+    level_ms = float(np.median(references_ms))
+    samples = [
+        (configuration, latency_ms * level_ms / reference_ms)
+        for (configuration, latency_ms, _), reference_ms in zip(
+            recorded, references_ms, strict=True
+        )
+    ]
+    return samples, level_ms
+
+
+def settings(metadata):
+    """Return metadata without what the run observed."""
+    return {key: value for key, value in metadata.items() if key not in OBSERVED}
+
+
+def first_difference(ours, theirs, name=""):
+    """Return (name, our value, their value) of the first field that differs, or None."""
+    for key in dict.fromkeys([*ours, *theirs]):
+        full_name = f"{name}.{key}" if name else key
+        one, other = ours.get(key), theirs.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            difference = first_difference(one, other, full_name)
+            if difference:
+                return difference
+        elif one != other:
+            return full_name, one, other
+    return None
+
+
+def sample_line(configuration, timed, workload, protocol):
+    """Return the line of a samples file: [widths, latency in ms per image, details].
+
+    The details hold the statistics and the raw times of the network, ms per image, and
+    reference_ms: the reference network's latency in the same minutes, by the same reduction.
+    """
+    measurement = timed.measurement
+
+    def per_image_ms(seconds):
+        return float(f"{1e3 * seconds / workload.batch_size:.6g}")
+
+    details = {
+        "mean_ms": per_image_ms(measurement.mean_s),
+        "median_ms": per_image_ms(measurement.median_s),
+        "min_ms": per_image_ms(measurement.min_s),
+        "iqr_ms": per_image_ms(measurement.iqr_s),
+        "reference_ms": per_image_ms(timed.reference.reduced_s(protocol.reduction)),
+        "times_ms": [per_image_ms(seconds) for seconds in measurement.times_s],
+    }
+    latency_ms = per_image_ms(measurement.reduced_s(protocol.reduction))
+    return [list(configuration), latency_ms, details]
+
+
+def drift(references_ms):
+    """Return how the reference network's latency varied over a file: median, min, max in ms."""
+    return {
+        "median_ms": float(np.median(references_ms)),
+        "min_ms": float(np.min(references_ms)),
+        "max_ms": float(np.max(references_ms)),
+    }

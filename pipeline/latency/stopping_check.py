@@ -1,0 +1,41 @@
+"""`generate --until`: checks after each group of networks whether enough are collected."""
+
+import numpy as np
+from tqdm import tqdm
+
+from nas.validation.stopping import judge, judge_fits, next_check
+from pipeline.latency.samples import without_drift
+from utils.progress import progress_bar
+
+
+class StoppingCheck:
+    """Says when the samples collected so far reach a target error, or stopped lowering it.
+
+    target:    the wanted cross-validated error, relative to the mean latency; None: never stop
+    in_rounds: the samples were timed in rounds, so that the machine's drift is divided out
+    """
+
+    def __init__(self, target, space, in_rounds, seed):
+        self.target, self.space = target, space
+        self._in_rounds, self._seed = in_rounds, seed
+        self._due = next_check(0)
+
+    def stops(self, recorded, last=False):
+        """Return whether to stop; prints the verdict whenever a check is due, or it is the last.
+
+        recorded: (configuration, latency in ms, details) of the samples so far
+        """
+        count = len({configuration for configuration, *_ in recorded})  # repetitions say little
+        if self.target is None or count < (next_check(0) if last else self._due):
+            return False
+        if self._in_rounds:
+            samples, _ = without_drift(recorded)
+        else:
+            samples = [(configuration, latency_ms) for configuration, latency_ms, _ in recorded]
+        rng = np.random.default_rng((self._seed, count))
+        title = "checking the error"
+        with progress_bar(total=judge_fits(), desc=title, leave=False, delay=1) as bar:
+            verdict = judge(samples, self.space, self.target, rng, bar.update)
+        tqdm.write(str(verdict))
+        self._due = next_check(count)
+        return verdict.stop

@@ -1,0 +1,158 @@
+"""Pictures of a search: the widths it chose, and what AOWS drew while it trained."""
+
+import numpy as np
+
+from utils.curves import Panel, plot_curves
+from utils.figures import new_figure, save_figure
+from utils.formatting import as_typed
+
+PASSES = {  # of the sandwich rule, as results.jsonl of train_nas.py calls them
+    "full": "full width",
+    "random": "random widths",
+    "soft_smallest": "smallest widths, soft labels",
+    "soft_random": "random widths, soft labels",
+}
+
+
+def plot_widths(configurations, space, path):
+    """Draw the width of each layer, relative to the widest, of several configurations.
+
+    configurations: name -> one width per layer. Writes a PNG.
+    """
+    figure = new_figure(9, 4)
+    axes = figure.subplots()
+    layers = np.arange(1, len(space.choices) + 1)
+    base = np.array(space.base_widths)
+    for layer, widths in zip(layers, space.choices, strict=True):
+        heights = np.array(widths) / base[layer - 1]
+        axes.plot(np.full(len(widths), layer), heights, ".", color="0.8", zorder=0)
+    for name, configuration in configurations.items():
+        axes.step(layers, np.array(configuration) / base, where="mid", label=name, linewidth=2)
+    axes.set_xticks(layers)
+    axes.set_xlabel("layer")
+    axes.set_ylabel("width / MobileNet-v1's width")
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y", color="0.92")
+    axes.legend(frameon=False)
+    save_figure(figure, path)
+
+
+def plot_front(front, answers, constraint, epochs, path):
+    """Draw the trade-off of score against latency, and where single answers lie.
+
+    front: a nas.exact.pareto.Front; answers: name -> an answer with score and latency_ms, a list of
+    such, or None; constraint: the Constraint of the latency, whose limit is drawn;
+    epochs: that the scores are of. Writes a PNG.
+    """
+    figure = new_figure(8, 5)
+    axes = figure.subplots()
+    label = "Pareto-optimal" if front.complete else "Pareto-optimal (sample)"
+    axes.step(front.latencies_ms, front.scores, where="post", color="0.4", label=label)
+    target = f"target {as_typed(constraint.limit)} {constraint.unit}"
+    axes.axvline(constraint.limit, color="tab:red", linestyle=":", label=target)
+    for marker, (name, answer) in zip("*sDoP", answers.items(), strict=False):
+        if not answer:
+            continue
+        many = answer if isinstance(answer, list) else [answer]
+        points = [[a.latency_ms for a in many], [a.score for a in many]]
+        size = {"*": 180, "o": 12}.get(marker, 50)
+        color = "0.6" if marker == "o" else None
+        axes.scatter(*points, s=size, c=color, marker=marker, label=name, zorder=3, linewidths=0)
+    axes.set_title(f"after {epochs} epochs", fontsize=10)
+    axes.set_xlabel(f"predicted {constraint.name}, ms per image")
+    axes.set_ylabel("score Σψ (0: as good as the full width)")
+    axes.grid(color="0.92")
+    axes.legend(frameon=False, loc="lower right")
+    save_figure(figure, path)
+
+
+def plot_score_check(scores, accuracies, correlation, epochs, path):
+    """Draw the accuracy of sub-networks against their scores, both (n,), after so many epochs.
+
+    Writes a PNG.
+    """
+    figure = new_figure(6, 4.5)
+    axes = figure.subplots()
+    axes.scatter(scores, np.multiply(accuracies, 100), s=24, color="tab:blue", linewidths=0)
+    axes.set_xlabel("score Σψ")
+    axes.set_ylabel("validation accuracy of the sub-network, %")
+    axes.set_title(
+        f"{len(scores)} random sub-networks after {epochs} epochs, "
+        f"rank correlation {correlation:.2f}",
+        fontsize=10,
+    )
+    axes.grid(color="0.92")
+    save_figure(figure, path)
+
+
+def plot_probabilities(decisions, space, path):
+    """Draw the sampling probabilities of every layer over training, and the decisions.
+
+    decisions: dictionaries as in aows.jsonl: "progress" in epochs, "probabilities" (one list per
+    layer), "temperature", "configuration", which is None where no configuration was found that
+    satisfies all limits: it is left out, and the picture says so. Writes a PNG.
+    """
+    progress = np.array([decision["progress"] for decision in decisions])
+    missing = sum(decision["configuration"] is None for decision in decisions)
+    span = progress[-1] - progress[0]
+    edges = np.append(progress, progress[-1] + (span / len(progress) or 0.1))
+    layers = len(space.choices)
+    columns = 5
+    rows = -(-(layers + 1) // columns)
+    figure = new_figure(3 * columns, 2.2 * rows)
+    panels = figure.subplots(rows, columns, sharex=True).ravel()
+    for layer, (axes, widths) in enumerate(zip(panels, space.choices, strict=False)):
+        shares = np.array([decision["probabilities"][layer] for decision in decisions]).T
+        picture = axes.pcolormesh(
+            edges, np.arange(len(widths) + 1) - 0.5, shares, cmap="Blues", vmin=0, vmax=1
+        )
+        chosen = [
+            np.nan if found is None else widths.index(found[layer])
+            for found in (decision["configuration"] for decision in decisions)
+        ]
+        axes.plot(progress, chosen, color="tab:red", linewidth=1.5, antialiased=False)
+        ticks = range(0, len(widths), max(1, len(widths) // 4))
+        axes.set_yticks(ticks, [widths[tick] for tick in ticks])
+        axes.set_title(f"layer {layer + 1}", fontsize=10)
+    last = panels[layers]
+    last.semilogy(progress, [decision["temperature"] for decision in decisions], color="black")
+    last.set_title("temperature τ", fontsize=10)
+    for axes in panels[layers + 1 :]:
+        axes.set_axis_off()
+    figure.colorbar(picture, ax=list(panels), label="probability", shrink=0.4)
+    title = "AOWS: sampling probability of each width; red: the best configuration"
+    if missing:
+        title += f" (none was found at {missing} of {len(decisions)} steps)"
+    figure.suptitle(title)
+    figure.supxlabel("epochs trained")
+    figure.supylabel("width (channels)")
+    save_figure(figure, path)
+
+
+def plot_search_training(lines, path):
+    """Draw losses, accuracies and latencies of train_nas.py's results.jsonl; writes a PNG."""
+    names = [name for name in PASSES if all(name in line["losses"] for line in lines)]
+    aim = "target of its upper bound" if lines[-1].get("confidence") else "target"
+    panels = [
+        Panel(
+            "cross entropy (training)",
+            {PASSES[name]: [line["losses"][name] for line in lines] for name in names},
+            may_be_log=True,
+        ),
+        Panel(
+            "accuracy (validation, %)",
+            {
+                "full width": [100 * line["accuracy_full"] for line in lines],
+                "best configuration": [100 * line["accuracy"] for line in lines],
+            },
+        ),
+        Panel(
+            "latency (ms per image)",
+            {
+                "best configuration, predicted": [line["latency_ms"] for line in lines],
+                aim: [line["target_ms"] for line in lines],
+            },
+            aims=(aim,),
+        ),
+    ]
+    plot_curves([line["epoch"] for line in lines], panels, path)

@@ -1,0 +1,44 @@
+"""How far the additive score can be trusted: it against the accuracy of random sub-networks."""
+
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from nas.validation.prediction_errors import spearman
+from pipeline.search.plots import plot_score_check
+from pipeline.search.sub_networks import evaluate
+from utils.json_lines import write_lines
+from utils.processes import rank
+
+STREAM = 2  # sets these draws apart from those of training
+
+
+def check_score(options, net, search, data, epochs):
+    """Evaluate random sub-networks of a trained network and compare them with their scores.
+
+    net: a supernet; search: its SupernetSearch; data: (training, validation) images
+    epochs: that the network was trained for
+    Each sub-network is cut out of the weights and its BatchNorm statistics are re-estimated on
+    training images. Writes score_check.jsonl and score_check.png and prints the rank correlation.
+    """
+    rng = np.random.default_rng((options.seed, STREAM))
+    space, unary = search.space, search.unary()
+    seen = [np.flatnonzero(scores > -np.inf) for scores in unary]  # the widths with a score
+    states = np.array([[rng.choice(s) for s in seen] for _ in range(options.score_check)])
+    scores = [sum(u[s] for u, s in zip(unary, row, strict=True)) for row in states]
+    configurations = [space.configuration(row) for row in states]
+    accuracies = evaluate(net, configurations, *data)
+    if rank():
+        return
+    rows = zip(configurations, map(float, scores), accuracies, strict=True)
+    fields = ("configuration", "score", "accuracy")
+    folder = Path(options.expname)
+    lines = [{"epoch": epochs} | dict(zip(fields, row, strict=True)) for row in rows]
+    write_lines(folder / "score_check.jsonl", lines)
+    correlation = spearman(scores, accuracies)
+    plot_score_check(scores, accuracies, correlation, epochs, folder / "score_check.png")
+    tqdm.write(
+        f"{folder / 'score_check.jsonl'}: over {len(states)} random sub-networks the rank "
+        f"correlation of score and accuracy is {correlation:.3f}"
+    )

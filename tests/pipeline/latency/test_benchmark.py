@@ -1,0 +1,95 @@
+"""What `benchmark` prints, against numbers worked by hand."""
+
+import json
+import math
+
+import pytest
+
+from models.mobilenet_v1 import count_macs, count_parameters, scaled_widths
+from pipeline.latency.benchmark import as_json, as_text, result
+from utils.devices.bench import Protocol, Timed
+from utils.devices.timing import Measurement
+from utils.devices.workload import Workload
+
+WORKLOAD = Workload(batch_size=10, input_size=32, classes=10)
+PROTOCOL = Protocol(iterations=4, reduction="median")
+METADATA = {
+    "device": "cpu",
+    "device_name": "A processor",
+    "runtime": "A runtime",
+    "versions": {"runtime": "1.2"},
+    "dtype": "fp32",
+    "batch_size": 10,
+    "threads": 1,
+    "protocol": PROTOCOL.as_dict(),
+    "search_space": {"input_size": 32, "classes": 10},
+}
+
+
+def measured(multiplier, times_s, prediction_ms=None):
+    timed = Timed(Measurement(times_s), Measurement((1.0,)))
+    return result(scaled_widths(multiplier), timed, prediction_ms, WORKLOAD, PROTOCOL)
+
+
+def test_a_result_against_numbers_worked_by_hand():
+    """Batches of 10 images in 10, 20, 30 and 60 ms: median 25 ms, 2.5 ms per image."""
+    values = measured(0.5, (0.01, 0.02, 0.03, 0.06), prediction_ms=3.0)
+    assert values["latency_ms"] == pytest.approx(2.5)
+    assert values["batch_ms"] == pytest.approx({"median": 25, "mean": 30, "min": 10, "iqr": 20})
+    assert values["image_ms"] == pytest.approx({"median": 2.5, "mean": 3, "min": 1, "iqr": 2})
+    assert values["macs"] == count_macs(scaled_widths(0.5), 32, 10)
+    assert values["parameters"] == count_parameters(scaled_widths(0.5), 10)
+    assert values["gmacs_per_s"] == pytest.approx(values["macs"] * 10 / 0.025 / 1e9)
+    assert values["prediction_error"] == pytest.approx(0.2)
+    assert values["runs"] == 4
+
+
+def test_without_a_model_nothing_is_said_of_a_prediction():
+    values = measured(0.5, (0.01,))
+    assert not [key for key in values if key.startswith("predict")]
+    assert "predicted" not in as_text([values], METADATA)
+    assert "predicted" not in as_text([values] * 2, METADATA)
+
+
+def test_texts_hold_the_conditions_and_the_numbers():
+    values = measured(0.5, (0.01, 0.02, 0.03, 0.06), prediction_ms=3.0)
+    for results in ([values], [values] * 2):
+        text = as_text(results, METADATA)
+        for word in ("A processor", "runtime 1.2", "batch 10", "32×32", "in a row", "+20.0%"):
+            assert word in text
+        for number in ("2.5", "(16, 32, 64"):
+            assert number in text
+
+
+def test_what_is_not_known_is_said_and_is_null():
+    """Oracle: by hand; a file of another precision, without MACs and without a prediction."""
+    unknown = measured(0.5, (0.01,), prediction_ms=math.nan)
+    assert unknown["predicted_ms"] is unknown["prediction_error"] is None
+    file = {"file": "n.onnx", "configuration": None, "precision": "int8"}
+    unknown |= file | {"macs": None, "gmacs_per_s": None}
+    alone = as_text([unknown], METADATA)
+    assert "\nint8, batch 10" in alone
+    assert "MACs unknown" in alone
+    assert "unknown GMAC/s" in alone
+    assert "predicted –" in alone
+    known = measured(0.5, (0.01,), prediction_ms=3.0)
+    heading, columns, first, second = as_text([unknown, known], METADATA).splitlines()[1:]
+    assert heading.startswith("fp32, int8, batch 10")
+    assert columns.split()[-4:] == ["predicted", "error", "precision", "configuration"]
+    assert [first.split()[i] for i in (5, 7)] == ["unknown"] * 2  # MACs and GMAC/s
+    assert first.split()[8:] == ["–", "–", "int8", "n.onnx"]
+    assert "fp32  (16, 32" in second
+
+
+def test_batch_norm_is_folded_in_configurations_and_files_are_as_they_are():
+    metadata = METADATA | {"runtime": "ONNX Runtime, CPU provider, BatchNorm folded"}
+    ours = measured(0.5, (0.01,))
+    file = ours | {"file": "n.onnx"}
+    assert "CPU provider, BatchNorm folded (runtime" in as_text([ours], metadata)
+    assert "CPU provider (runtime" in as_text([file], metadata)
+    assert "BatchNorm folded (files as they are) (runtime" in as_text([file, ours], metadata)
+
+
+def test_json_holds_everything():
+    results = [measured(0.5, (0.01, 0.02))]
+    assert json.loads(as_json(results, METADATA)) == {"metadata": METADATA, "results": results}

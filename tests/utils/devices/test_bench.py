@@ -1,0 +1,139 @@
+"""Measuring groups of networks on a stand-in device whose latencies are known."""
+
+import numpy as np
+import pytest
+
+from models.mobilenet_v1 import BASE_WIDTHS, scaled_widths
+from nas.search_space import SearchSpace
+from pipeline.latency.samples import drift, sample_line
+from tests.helpers.stand_in_device import StandInDevice, law_ms
+from utils.devices.bench import Bench, Protocol, network_bytes
+from utils.devices.workload import Workload
+from utils.errors import UserError
+
+WORKLOAD = Workload(batch_size=4, input_size=32, classes=10)
+SPACE = SearchSpace(32, 10)
+
+
+def draw(count):
+    rng = np.random.default_rng(0)
+    return [SPACE.draw_uniform(rng) for _ in range(count)]
+
+
+def measure(protocol, configurations, device):
+    with Bench(device, WORKLOAD, protocol, np.random.default_rng(0)) as bench:
+        return list(bench.time_groups(configurations, SPACE.largest))
+
+
+@pytest.mark.parametrize("rounds", [0, 4])
+def test_latencies_are_the_devices(rounds):
+    """The stand-in's law is the oracle, per image at batch size 4."""
+    protocol = Protocol(iterations=8, warmup=2, rounds=rounds)
+    device = StandInDevice(WORKLOAD)
+    for group, timed in measure(protocol, draw(7), device):
+        for configuration, one in zip(group, timed, strict=True):
+            widths, latency_ms, details = sample_line(configuration, one, WORKLOAD, protocol)
+            assert tuple(widths) == configuration
+            assert latency_ms == pytest.approx(law_ms(configuration), rel=1e-5)
+            assert len(details["times_ms"]) == 8
+            assert details["reference_ms"] == pytest.approx(law_ms(scaled_widths(0.75)), rel=1e-5)
+            assert details["median_ms"] == details["mean_ms"] == details["min_ms"] == latency_ms
+
+
+@pytest.mark.parametrize(("rounds", "sizes"), [(0, [1] * 7), (3, [3, 3, 1])])
+def test_networks_are_measured_in_groups_and_all_are_released(rounds, sizes):
+    protocol = Protocol(iterations=3, warmup=0, rounds=rounds, group_size=3)
+    device = StandInDevice(WORKLOAD)
+    groups = measure(protocol, draw(7), device)
+    assert [len(group) for group, _ in groups] == sizes
+    assert [each for group, _ in groups for each in group] == draw(7)
+    assert sorted(device.released) == sorted(device.prepared)
+    assert len(device.prepared) == 8  # and the reference
+
+
+def test_a_failure_releases_what_was_prepared():
+    class Failing(StandInDevice):
+        def prepare(self, configuration):
+            if len(self.prepared) == 3:
+                raise RuntimeError("no memory")
+            return super().prepare(configuration)
+
+    device = Failing(WORKLOAD)
+    with pytest.raises(RuntimeError, match="no memory"):
+        measure(Protocol(iterations=3, warmup=0, rounds=3, group_size=5), draw(5), device)
+    assert sorted(device.released) == sorted(device.prepared)
+
+
+class ColdAtFirst(StandInDevice):
+    """The first 10 runs of each network are five times slower."""
+
+    def prepare(self, configuration):
+        return [configuration, 0]
+
+    def run(self, handle):
+        handle[1] += 1
+        return (5.0 if handle[1] <= 10 else 1.0) * super().run(handle[0])
+
+    def release(self, handle):
+        pass
+
+
+@pytest.mark.parametrize(("warmup", "slowest"), [(10, 1.0), (2, 5.0)])
+def test_warm_up_runs_are_not_timed(warmup, slowest):
+    protocol = Protocol(iterations=5, warmup=warmup)
+    ((group, (timed,)),) = measure(protocol, draw(1), ColdAtFirst(WORKLOAD))
+    assert max(timed.measurement.times_s) == pytest.approx(slowest * 4 * law_ms(group[0]) / 1e3)
+
+
+def test_a_group_takes_at_most_half_of_the_free_memory(monkeypatch):
+    """Free memory for 8 of the largest networks: 4 in a group."""
+    free = 8 * network_bytes(SPACE.largest, WORKLOAD)
+    monkeypatch.setattr("utils.devices.bench.free_memory_bytes", lambda: free)
+    groups = measure(Protocol(iterations=1, warmup=0, rounds=1), draw(9), StandInDevice(WORKLOAD))
+    assert [len(group) for group, _ in groups] == [4, 4, 1]
+
+
+def test_network_bytes_against_a_count_by_hand():
+    """All widths 8, 32×32, batch 4: the largest map is layer 2's, 8 + 8 channels of 16×16."""
+    widths = (8,) * 14
+    convolution, block, classifier = 9 * 3 * 8 + 16, (9 + 8) * 8 + 2 * 16, 9 * 10
+    parameters = convolution + 13 * block + classifier
+    assert network_bytes(widths, WORKLOAD) == 4 * (2 * parameters + 3 * 4 * 16 * 16 * 16)
+
+
+@pytest.mark.parametrize(
+    ("device", "threads", "expected"),
+    [
+        ("cpu", 1, {"rounds": 8, "clock": "cpu", "reduction": "quartile"}),
+        ("onnxruntime", 2, {"rounds": 8, "clock": "wall", "reduction": "min"}),
+        ("gpu", 1, {"rounds": 0, "clock": "wall", "reduction": "median"}),
+        ("trt", 1, {"rounds": 0, "clock": "wall", "reduction": "median"}),
+    ],
+)
+def test_defaults_depend_on_the_device(device, threads, expected):
+    protocol = Protocol.for_device(device, threads, iterations=24)
+    assert expected.items() <= protocol.as_dict().items()
+
+
+def test_what_is_asked_for_is_not_replaced():
+    protocol = Protocol.for_device("cpu", 1, 0, "mean", "wall", iterations=24, warmup=3)
+    assert protocol == Protocol(24, 3, rounds=0, reduction="mean", clock="wall")
+
+
+@pytest.mark.parametrize(
+    ("device", "threads", "complaint"),
+    [("gpu", 1, "does not tell what device gpu takes"), ("cpu", 2, "adds up the time of all")],
+)
+def test_a_clock_that_does_not_suit_is_refused(device, threads, complaint):
+    with pytest.raises(UserError, match=complaint):
+        Protocol.for_device(device, threads, clock="cpu", iterations=24)
+
+
+def test_drift_against_numbers_worked_by_hand():
+    assert drift([1.0, 3.0, 2.0]) == {"median_ms": 2.0, "min_ms": 1.0, "max_ms": 3.0}
+
+
+def test_the_reference_is_three_quarters_of_mobilenet():
+    device = StandInDevice(WORKLOAD)
+    measure(Protocol(iterations=1, warmup=0), [BASE_WIDTHS], device)
+    assert device.prepared[0] == scaled_widths(0.75)
