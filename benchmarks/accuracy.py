@@ -24,9 +24,9 @@ import json
 import subprocess
 import sys
 
-from benchmarks.accuracy_jobs import DEVICE, OURS, SLOTS, Benchmark, parse_arguments
-from benchmarks.accuracy_report import write_report
-from benchmarks.jobs import finished, run_all
+from benchmarks.retraining.accuracy_jobs import DEVICE, OURS, SLOTS, Benchmark, parse_arguments
+from benchmarks.retraining.accuracy_report import write_report
+from benchmarks.retraining.jobs import finished, run_all
 from utils.errors import exits_with_one_line
 from utils.images.open_dataset import open_dataset
 

@@ -32,7 +32,7 @@ import numpy as np
 import tensorrt_rtx as trt
 from models.pytorch.mobilenet_v1 import MobileNetV1, folded_weights
 from nas.search_space import SearchSpace
-from utils.devices import Workload
+from utils.devices.workload import Workload
 from utils.devices.tensorrt_network import EngineBuilder
 
 builder = EngineBuilder(trt, Workload(1, {input_size}, 1000))

@@ -1,7 +1,7 @@
 """The accuracy benchmark: its jobs, and its table."""
 
-from benchmarks.accuracy_jobs import FULL, METHODS, MINIATURE, OURS, Benchmark
-from benchmarks.accuracy_report import as_markdown, write_report
+from benchmarks.retraining.accuracy_jobs import FULL, METHODS, MINIATURE, OURS, Benchmark
+from benchmarks.retraining.accuracy_report import as_markdown, write_report
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from benchmarks.jobs import Job, finished, run_all, run_command
+from benchmarks.retraining.jobs import Job, finished, run_all, run_command
 from utils.errors import UserError
 
 

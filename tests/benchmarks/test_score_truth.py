@@ -7,23 +7,23 @@ import pytest
 import torch
 from scipy import stats
 
-from benchmarks.accuracy_jobs import FULL
-from benchmarks.recorded_scores import Recorded
-from benchmarks.score_truth import OURS, VARIANTS, ScoreTruth
-from benchmarks.score_truth_report import (
+from benchmarks.retraining.accuracy_jobs import FULL
+from benchmarks.retraining.recorded_scores import Recorded
+from benchmarks.retraining.score_truth_jobs import OURS, VARIANTS, ScoreTruth
+from benchmarks.retraining.score_truth_report import (
     AS_SUB_NETWORKS,
     as_markdown,
     predictions,
     write_report,
 )
-from benchmarks.score_truth_statistics import (
+from benchmarks.retraining.score_truth_statistics import (
     compare,
     correlate,
     gain_of_monotone,
     partial_spearman,
     repeatability,
 )
-from benchmarks.score_truth_supernet import NETWORKS
+from benchmarks.retraining.score_truth_supernet import NETWORKS
 from models.pytorch.mobilenet_v1 import convolutions
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace

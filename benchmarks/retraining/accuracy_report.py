@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.accuracy_jobs import METHODS, OURS
+from benchmarks.retraining.accuracy_jobs import METHODS, OURS
 from utils.figures import new_figure, save_figure
 from utils.json_lines import atomic_write, write_lines
 

@@ -2,7 +2,7 @@
 
 benchmarks.score_truth asks by it what train_nas.py --rerank goes by, beside the additive scores.
 
-python -m benchmarks.score_truth_sub_networks CONFIGURATIONS.json <options of train_nas.py>
+    python -m benchmarks.retraining.score_truth_sub_networks CONFIGURATIONS.json <its options>
 """
 
 if __name__ == "__main__":  # before the imports that take seconds

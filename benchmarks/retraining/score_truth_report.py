@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from benchmarks.recorded_scores import DEFAULT, Recorded
-from benchmarks.score_truth_statistics import (
+from benchmarks.retraining.recorded_scores import DEFAULT, Recorded
+from benchmarks.retraining.score_truth_statistics import (
     RESAMPLES,
     WITHIN,
     compare,

@@ -2,7 +2,7 @@
 
 benchmarks.score_truth trains its variants by it.
 
-python -m benchmarks.score_truth_supernet VARIANT <options of train_nas.py>
+python -m benchmarks.retraining.score_truth_supernet VARIANT <options of train_nas.py>
 """
 
 if __name__ == "__main__":  # before the imports that take seconds

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.jobs import Job, run_command
+from benchmarks.retraining.jobs import Job, run_command
 from models.mobilenet_v1 import scaled_widths
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace

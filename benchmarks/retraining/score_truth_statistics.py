@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.recorded_scores import MONOTONE
+from benchmarks.retraining.recorded_scores import MONOTONE
 from nas.validation.prediction_errors import spearman
 
 RESAMPLES = 2000  # of the bootstrap
