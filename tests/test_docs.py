@@ -1,0 +1,75 @@
+"""README and docs: every link leads somewhere, every command and every option named is accepted."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from pipeline.final import options as final_options
+from pipeline.latency import options as latency_options
+from pipeline.search import options as search_options
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PARSERS = {
+    "latency.py": latency_options.parse_args,
+    "train_nas.py": search_options.parse_options,
+    "train_final.py": final_options.parse_options,
+}
+OTHERS = {"--nproc-per-node", "--launcher", "--cuda", "--own"}  # of launchers and benchmarks
+name_of = {"argvalues": PAGES, "ids": lambda page: page.name}
+
+
+def commands(page):
+    """Yield the commands of a page's shell blocks, each as words."""
+    for block in re.findall(r"^ *```shell\n(.*?)```", page.read_text(), re.S | re.M):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words:
+                yield words
+
+
+@pytest.mark.parametrize("page", **name_of)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", **name_of)
+def test_commands_are_accepted(page):
+    """Oracle: the scripts' own parsers; the Makefile; Python finds the modules."""
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
+    for words in commands(page):
+        scripts = [word for word in words if word in PARSERS]
+        if words[0] == "make":
+            assert words[1] in targets
+        elif scripts:
+            arguments = words[words.index(scripts[0]) + 1 :]
+            if "…" not in arguments:
+                PARSERS[scripts[0]]("", arguments)
+        elif "-m" in words:
+            assert importlib.util.find_spec(words[words.index("-m") + 1]), words
+        elif not words[0].startswith("."):
+            paths = [word for word in words if word.endswith((".py", ".sh"))]
+            assert paths, words
+            assert all((ROOT / path).exists() for path in paths), words
+
+
+def test_the_page_of_each_script_names_only_options_that_there_are(monkeypatch, capsys):
+    """Oracle: the scripts' own --help."""
+    known = set(OTHERS)
+    for parse, stages in (
+        (latency_options.parse_args, ["generate", "fit", "validate", "report", "benchmark"]),
+        (search_options.parse_options, [None]),
+        (final_options.parse_options, [None]),
+    ):
+        for stage in stages:
+            with pytest.raises(SystemExit):
+                parse("", [*([stage] if stage else []), "--help"])
+    known |= set(re.findall(r"--[A-Za-z][\w-]*", capsys.readouterr().out))
+    for page in PAGES:
+        named = set(re.findall(r"`(--[A-Za-z][\w-]*)", page.read_text()))
+        assert named <= known, page.name
