@@ -10,7 +10,7 @@ demo: install
 	$(RUN) demo.py
 
 test: install
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -q
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal -q
 
 lint: install
 	$(RUN) -m ruff check .

@@ -3,11 +3,16 @@
 import signal
 import threading
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
 
 from utils import write_records
+
+# How long an example takes depends on the machine.
+hypothesis.settings.register_profile("untimed", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # A shell's background job is started with Ctrl-C ignored, and so would be what the tests start.
 if threading.current_thread() is threading.main_thread():

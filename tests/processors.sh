@@ -14,7 +14,7 @@ for threads in 1 2; do
             ONEDNN_MAX_CPU_ISA="$onednn" DNNL_MAX_CPU_ISA="$onednn" ATEN_CPU_CAPABILITY="$aten"
         )
         start=$SECONDS
-        env "${settings[@]}" .venv/bin/python -m pytest -n 2 -q "$@"
+        env "${settings[@]}" .venv/bin/python -m pytest -n 2 --dist worksteal -q "$@"
         status=$?
         echo "=== ${settings[*]}: status $status, $((SECONDS - start)) s"
         [ $status = 0 ] || failed=1

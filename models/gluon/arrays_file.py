@@ -51,7 +51,10 @@ def _read_array(reader, which):
 
 
 def _read_name(reader):
-    return reader.bytes(*reader.numbers("Q")).decode()  # UnicodeDecodeError is a ValueError
+    name = reader.bytes(*reader.numbers("Q")).decode()  # UnicodeDecodeError is a ValueError
+    if "\0" in name:  # where MXNet would end it
+        raise ValueError(f"the name {name!a} holds a null character")
+    return name
 
 
 class _Reader:

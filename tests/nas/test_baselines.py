@@ -46,7 +46,7 @@ def test_greedy_slimming_shrinks_what_saves_no_time_last():
 
 
 @given(chains(), st.integers(0, 64))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_baseline_beats_the_search_or_misses_the_target(chain, share):
     unary, [pairwise] = chain
     _, _, latencies = enumerate_chain(unary, pairwise)

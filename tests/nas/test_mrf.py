@@ -48,7 +48,7 @@ def test_score_of_a_hand_written_chain():
 
 
 @given(chains())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_max_sum_finds_the_enumerated_best(chain):
     sequences, scores = enumerate_scores(*chain)
     best, states = mrf.max_sum(*chain)
@@ -57,7 +57,7 @@ def test_max_sum_finds_the_enumerated_best(chain):
 
 
 @given(chains(integers))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_max_sum_gives_ties_to_the_lowest_states_in_order(chain):
     sequences, scores = enumerate_scores(*chain)  # in lexicographic order: argmax is the lowest
     best, states = mrf.max_sum(*chain)
@@ -66,7 +66,7 @@ def test_max_sum_gives_ties_to_the_lowest_states_in_order(chain):
 
 
 @given(chains(), st.sampled_from([1.0, 0.05, 5e-4]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_sum_product_equals_the_enumerated_marginals(chain, temperature):
     unary, pairwise = ([potential / temperature for potential in part] for part in chain)
     marginals = mrf.sum_product(unary, pairwise)

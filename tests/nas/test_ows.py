@@ -40,7 +40,7 @@ def lagrangian_twin(rows, target):
 
 
 @given(st.integers(0, 10_000), st.floats(0.02, 1.1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_bisection_finds_the_configuration_of_the_smallest_feasible_multiplier(seed, share):
     rng = np.random.default_rng(seed)
     unary, pairwise = random_chain(rng, [3, 2, 4])
@@ -58,7 +58,7 @@ def test_bisection_finds_the_configuration_of_the_smallest_feasible_multiplier(s
 
 
 @given(st.integers(0, 10_000), st.floats(0.02, 1.1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_exact_answer_is_the_enumerated_best_and_at_least_the_bisections(seed, share):
     rng = np.random.default_rng(seed)
     unary, pairwise = random_chain(rng, [3, 2, 4])

@@ -40,7 +40,7 @@ def assert_same_unary(found, expected):
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(1, 9), st.integers(0, 99))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_means_equal_the_plain_twin(sizes, window, seed):
     fast, plain = WidthLosses(sizes, window), PlainWidthLosses(sizes, window)
     for batch in batches(np.random.default_rng(seed), sizes, 4, 5):
@@ -109,7 +109,7 @@ def test_a_greater_window_fills_up_before_it_slides():
 
 
 @given(st.integers(2, 30), st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_standard_errors_are_those_of_a_pooled_deviation(window, seed):
     """Oracle: the plain twin's windows and the textbook's formula."""
     sizes = [3, 2]

@@ -55,7 +55,7 @@ json_strategy = st.dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arrays_strategy, json_strategy)
 def test_what_is_saved_is_loaded(tmp_path_factory, arrays, values):
     """Oracle: the identity, bit for bit, for any names, types, shapes and values."""
@@ -115,7 +115,7 @@ def test_truncated_files_are_named(tmp_path):
             load(path)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 2**32))
 def test_damaged_files_end_in_one_error(tmp_path_factory, seed):
     """Oracle: with bytes overwritten, loading gives the saved arrays or a UserError, no other."""

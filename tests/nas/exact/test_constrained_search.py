@@ -35,7 +35,7 @@ def latency(pairwise, states):
 
 
 @given(chains(), st.integers(0, 70), st.booleans(), CAPACITIES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_enumeration_finds_nothing_better_nor_as_good_and_faster(chain, share, on_a_sum, capacity):
     unary, [pairwise] = chain
     states, scores, latencies = enumerate_chain(unary, pairwise)
@@ -56,7 +56,7 @@ def test_enumeration_finds_nothing_better_nor_as_good_and_faster(chain, share, o
 
 
 @given(chains(resources=3), st.tuples(*[st.integers(0, 64)] * 3), CAPACITIES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_enumeration_agrees_on_three_constraints_or_that_nothing_keeps_them(
     chain, shares, capacity
 ):
@@ -162,7 +162,7 @@ def test_the_answer_is_never_worse_than_the_bisection_s_and_within_its_bound():
 
 
 @given(chains(resources=2), st.integers(0, 64), st.sampled_from([1e3, 1e-3, 3e-7, 1 / 3]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_unit_of_latency_does_not_matter(chain, share, unit):
     unary, pairwises = chain
     limits = []

@@ -28,7 +28,7 @@ def least_of_all_slopes(scores, latencies, target):
 
 
 @given(chains(), st.integers(0, 70))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_one_multiplier_gives_the_least_bound_of_all_enumerated_slopes(chain, share):
     unary, [pairwise] = chain
     _, scores, latencies = enumerate_chain(unary, pairwise)
@@ -74,7 +74,7 @@ def test_zero_slack_at_a_vertex_of_the_hull_gives_that_vertex():
 
 
 @given(chains(resources=3), st.tuples(*[st.integers(3, 64)] * 3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_several_multipliers_give_the_bound_of_the_enumerated_relaxation(chain, shares):
     unary, pairwises = chain
     unary = [np.where(np.isneginf(scores), -5.0, scores) for scores in unary]

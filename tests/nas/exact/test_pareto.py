@@ -17,7 +17,7 @@ def is_dominated(pair, pairs):
 
 
 @given(chains())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_enumeration_finds_the_same_front(chain):
     unary, [pairwise] = chain
     _, scores, latencies = enumerate_chain(unary, pairwise)

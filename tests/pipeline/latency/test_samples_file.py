@@ -28,7 +28,7 @@ def line(configuration, latency_ms=1.0):
 
 
 @given(st.integers(0, 2**32), st.booleans(), st.integers(1, 3), st.integers(0, 39))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_resumed_run_continues_the_same_sequence(seed, biased, repetitions, done):
     """The oracle is the sequence of a run that was never interrupted."""
     whole = draw(40, seed, biased, repetitions)
