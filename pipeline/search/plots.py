@@ -3,7 +3,7 @@
 import numpy as np
 
 from utils.curves import Panel, plot_curves
-from utils.figures import new_figure, save_figure
+from utils.figures import legend_above, new_figure, save_figure
 from utils.formatting import as_typed
 
 PASSES = {  # of the sandwich rule, as results.jsonl of train_nas.py calls them
@@ -41,7 +41,7 @@ def plot_widths(configurations, space, path):
     axes.set_ylabel("width / MobileNet-v1's width")
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", color="0.92")
-    _legend_above(axes, columns=4)
+    legend_above(axes, columns=4)
     save_figure(figure, path)
 
 
@@ -70,7 +70,7 @@ def plot_front(front, answers, constraint, epochs, path):
     axes.set_xlabel(f"predicted {constraint.name}, ms per image")
     axes.set_ylabel(SCORE)
     axes.grid(color="0.92")
-    _legend_above(axes, columns=4)
+    legend_above(axes, columns=4)
     save_figure(figure, path)
 
 
@@ -173,8 +173,3 @@ def plot_search_training(lines, path):
         ),
     ]
     plot_curves([line["epoch"] for line in lines], panels, path)
-
-
-def _legend_above(axes, columns):
-    """Name what is drawn above the axes, where the legend hides nothing."""
-    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, fontsize=9)

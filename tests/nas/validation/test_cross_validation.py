@@ -7,13 +7,11 @@ from nas.search_space import SearchSpace
 from nas.validation import cross_validation
 from nas.validation.cross_validation import (
     CrossValidator,
-    Trial,
     choose,
-    flat_range,
     number_of_trials,
-    scan_of,
     split_folds,
 )
+from nas.validation.trials import Trial, flat_range, scan_of
 from utils.errors import UserError
 
 SPACE = SearchSpace(levels=3)
