@@ -13,7 +13,14 @@ PASSES = {  # of the sandwich rule, as results.jsonl of train_nas.py calls them
     "soft_random": "random widths, soft labels",
 }
 SCORE = "score Σψ (higher is better)"
-MARKERS = "*sDoPX"  # of the answers: the search's, greedy, uniform, random, reranked, verified
+MARKERS = {  # of the answers, and their sizes: none hides those below it
+    "*": 340,  # the search's
+    "s": 60,  # greedy
+    "D": 50,  # uniform
+    "o": 12,  # random
+    "P": 70,  # reranked or verified
+    "X": 25,
+}
 
 
 def plot_widths(configurations, space, path):
@@ -58,13 +65,13 @@ def plot_front(front, answers, constraint, epochs, path):
     axes.step(front.latencies_ms, front.scores, where="post", color="0.4", label=label)
     target = f"target {as_typed(constraint.limit)} {constraint.unit}"
     axes.axvline(constraint.limit, color="tab:red", linestyle=":", label=target)
-    for marker, (name, answer) in zip(MARKERS, answers.items(), strict=False):
+    for (marker, size), (name, answer) in zip(MARKERS.items(), answers.items(), strict=False):
         if isinstance(answer, list):
             points = [[a.latency_ms for a in answer], [a.score for a in answer]]
-            axes.scatter(*points, s=12, c="0.6", label=name, zorder=2, linewidths=0)
+            axes.scatter(*points, s=size, c="0.6", label=name, zorder=2, linewidths=0)
         elif answer:
-            size = 180 if marker == "*" else 50
-            style = {"s": size, "marker": marker, "zorder": 3, "linewidths": 0}
+            style = {"s": size, "marker": marker, "zorder": 3}
+            style |= {"edgecolors": "white", "linewidths": 0.4}
             axes.scatter(answer.latency_ms, answer.score, label=name, **style)
     figure.suptitle(f"after {epochs} epochs", fontsize=10)
     axes.set_xlabel(f"predicted {constraint.name}, ms per image")

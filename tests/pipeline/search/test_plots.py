@@ -98,6 +98,8 @@ def test_the_front_names_every_answer_outside_of_the_points(figures):
     expected = ["Pareto-optimal", "target 1.7 ms", "OWS", "uniform", "random", "reranked"]
     assert names_of(axes) == [*expected, "verified"]
     assert [len(points.get_offsets()) for points in axes.collections] == [1, 1, 2, 1, 1]
+    first, *others = (points.get_sizes()[0] for points in axes.collections)
+    assert first > 2 * max(others)  # stays visible under any other at the same place
     assert "full width" not in axes.get_ylabel()
     figure.draw_without_rendering()
     assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1
