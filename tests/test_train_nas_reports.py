@@ -179,7 +179,9 @@ def test_scores_are_compared_with_the_accuracies_of_sub_networks(model, folder, 
     ]
     assert all(0 <= line["accuracy"] <= 1 for line in lines)
     assert ranks[0].tolist() != list(range(7))  # drawn, not sorted
-    assert "over 7 random sub-networks the rank correlation" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "over 7 random sub-networks the rank correlation" in printed
+    assert "(90 % interval " in printed
     assert Image.open(folder / "score_check.png").size[0] > 500
 
 

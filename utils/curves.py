@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from utils.figures import new_figure, save_figure
+from utils.figures import legend_above, new_figure, save_figure
 
 LOG_SPAN = 30  # greatest value / least value from which on an axis may be logarithmic
 
@@ -38,6 +38,5 @@ def plot_curves(epochs, panels, path):
         axes.set_xlabel("epochs trained")
         axes.set_ylabel(panel.label)
         axes.grid(color="0.92")
-        # Above the axes, where no curve can be behind it.
-        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), fontsize=9)
+        legend_above(axes)
     save_figure(figure, path)

@@ -13,8 +13,8 @@ def new_figure(width, height, layout="constrained"):
     return figure
 
 
-def new_grid(count, columns, cell, gaps):
-    """Return (figure, axes) of `count` small panels under a margin of an inch for a title.
+def new_grid(count, columns, cell, gaps, title):
+    """Return (figure, axes) of `count` small panels under a title, in a margin of an inch.
 
     cell: (width, height) of a panel with its labels in inches; gaps: (between columns, between
     rows) as shares of a panel. Laid out by hand: half the time, where there are many labels.
@@ -23,17 +23,23 @@ def new_grid(count, columns, cell, gaps):
     width, height = cell[0] * columns, cell[1] * rows + 0.5
     figure = new_figure(width, height, layout=None)
     figure.subplots_adjust(
-        left=0.6 / width,
+        left=0.75 / width,
         right=1 - 0.2 / width,
         bottom=0.6 / height,
         top=1 - 1.0 / height,
         wspace=gaps[0],
         hspace=gaps[1],
     )
+    figure.suptitle(title, fontsize=13, y=1 - 0.15 / height)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[count:]:
         axes.axis("off")
     return figure, grid[:count]
+
+
+def legend_above(axes, columns=1):
+    """Name what is drawn above the axes, where the legend hides nothing."""
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, fontsize=9)
 
 
 def save_figure(figure, path):

@@ -48,7 +48,7 @@ class Interval(Struct, frozen=True):
 
 
 class Trial(Struct, frozen=True):
-    """See nas.validation.cross_validation.Trial."""
+    """See nas.validation.trials.Trial."""
 
     regularize: NotNegative
     strength: NotNegative
@@ -57,7 +57,7 @@ class Trial(Struct, frozen=True):
 
 
 class LearningPoint(Struct, frozen=True):
-    """See nas.validation.cross_validation.LearningPoint."""
+    """See nas.validation.trials.LearningPoint."""
 
     samples: Positive
     nrmse: NotNegative

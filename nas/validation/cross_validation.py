@@ -1,11 +1,11 @@
 """Cross-validation of a latency table: the choice of K and R, honest errors, the learning curve."""
 
-from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections import defaultdict
 
 import numpy as np
 
 from nas.latency_fit import check_samples, count_matrix, fit_problem
+from nas.validation.trials import Trial
 from utils.errors import UserError
 
 FOLDS = 5
@@ -14,25 +14,6 @@ START = 100.0  # of K, where the search begins: the reference's value
 REGULARIZE_GRID = tuple(10.0**power for power in range(5))
 STRENGTH_GRID = tuple(10.0**power for power in range(-1, 6))
 NEIGHBOURS = (10**-0.5, 10**0.5)  # the best R of the grid is refined by half a decade
-
-
-@dataclass(frozen=True)
-class Trial:
-    """The cross-validated error of one (K, R)."""
-
-    regularize: float
-    strength: float
-    nrmse: float  # root mean square error on held-out folds / mean measured latency
-    standard_error: float  # of nrmse
-
-
-@dataclass(frozen=True)
-class LearningPoint:
-    """The cross-validated error of tables fitted to part of the training folds."""
-
-    samples: int  # networks that each table was fitted to, on average
-    nrmse: float
-    standard_error: float
 
 
 def split_folds(configurations, folds, rng):
@@ -135,27 +116,3 @@ def number_of_trials(regularize, strength):
     if regularize == AUTO:
         count += len(REGULARIZE_GRID) - 1
     return count
-
-
-def scan_of(trials, name):
-    """Return the trials that differ in "regularize" or "strength" alone, in its order.
-
-    An empty list if it was not searched.
-    """
-    other = "strength" if name == "regularize" else "regularize"
-    common, count = Counter(getattr(trial, other) for trial in trials).most_common(1)[0]
-    if count == 1:
-        return []
-    scanned = [trial for trial in trials if getattr(trial, other) == common]
-    return sorted(scanned, key=lambda trial: getattr(trial, name))
-
-
-def flat_range(trials, name, tolerance=0.01):
-    """Return (low, high): the tried values of "regularize" or "strength" about as good as the best.
-
-    Their errors are at most 1 + tolerance times the least; None if it was not searched.
-    """
-    scanned = scan_of(trials, name)
-    least = min((trial.nrmse for trial in scanned), default=0)
-    good = [getattr(t, name) for t in scanned if t.nrmse <= (1 + tolerance) * least]
-    return (min(good), max(good)) if good else None

@@ -52,3 +52,18 @@ def spearman(first, second):
     ranks = [rankdata(values) - (len(values) + 1) / 2 for values in (first, second)]
     lengths = np.linalg.norm(ranks[0]) * np.linalg.norm(ranks[1])
     return float(ranks[0] @ ranks[1] / lengths) if lengths else float("nan")
+
+
+def spearman_interval(first, second, rng, level=0.9, draws=1000):
+    """Return (low, high) of the rank correlation of two arrays (n,), by the percentile bootstrap.
+
+    Pairs are drawn with replacement; draws without a correlation are left out. NaN, NaN if all
+    values of one array are equal.
+    """
+    first, second = np.asarray(first), np.asarray(second)
+    if np.isnan(spearman(first, second)):
+        return float("nan"), float("nan")
+    picked = rng.integers(len(first), size=(draws, len(first)))
+    found = [spearman(first[pairs], second[pairs]) for pairs in picked]
+    low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

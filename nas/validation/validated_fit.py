@@ -10,11 +10,10 @@ from nas.validation.cross_validation import (
     AUTO,
     FOLDS,
     CrossValidator,
-    LearningPoint,
     choose,
-    flat_range,
     number_of_trials,
 )
+from nas.validation.trials import LearningPoint, flat_range
 from utils.progress import warn
 
 INTERVAL_FOLDS = 10  # more than for the choice: tables closer to the final one, honest residuals

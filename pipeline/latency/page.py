@@ -91,7 +91,7 @@ def trust(table, fitted):
         paragraph(
             "Errors of networks that a table was not fitted to, over the strength R of the linear "
             "prior, the weight K of monotonicity, and the number of samples. Bars are one standard "
-            "error. Where the curve is flat, the choice hardly matters."
+            "error; each panel has its own scale. In the green range the choice hardly matters."
         ),
         picture(lambda file: plot_cross_validation(fitted, file), "cross-validated error"),
         paragraph(_learning(fitted["learning_curve"])),

@@ -2,6 +2,7 @@
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from nas.validation.prediction_errors import prediction_errors
 from utils.figures import new_figure, new_grid, save_figure
@@ -63,8 +64,7 @@ def plot_latency_table(table, space, path):
 def layer_grid(space, title):
     """Return a figure and its (axes, position of the layer) pairs, one per distinct layer."""
     layers = distinct_layers(space)
-    figure, grid = new_grid(len(layers), 3, cell=(4.2, 3.7), gaps=(0.22, 0.35))
-    figure.suptitle(title, fontsize=13, y=1 - 0.15 / figure.get_figheight())
+    figure, grid = new_grid(len(layers), 3, cell=(4.2, 3.7), gaps=(0.22, 0.35), title=title)
     panels = []
     for axes, (first, last) in zip(grid, layers, strict=True):
         axes.set_title(layer_name(space, first, last), fontsize=10)
@@ -93,14 +93,15 @@ def layer_name(space, first, last):
     return f"{name}: {height}×{width}" + (f", stride {stride}" if stride > 1 else "")
 
 
-def draw_layer(axes, space, layer, values, **colours):
+def draw_layer(axes, space, layer, values, bar_format="%.3g", bar_ticks=None, **colours):
     """Draw the heat map of one layer with its own colour bar: inputs down, outputs across.
 
-    values: one number per variable of the space; colours: as for Axes.imshow
+    values: one number per variable of the space; bar_format, bar_ticks: as for Figure.colorbar;
+    colours: as for Axes.imshow
     """
     block = space.blocks[layer]
     image = axes.imshow(values[block], origin="lower", aspect="auto", **colours)
-    bar = axes.figure.colorbar(image, ax=axes, pad=0.02, format="%.3g")
+    bar = axes.figure.colorbar(image, ax=axes, pad=0.02, format=bar_format, ticks=bar_ticks)
     bar.ax.tick_params(labelsize=7)
     for axis, indices, name in (
         (axes.xaxis, [space.variables[i].out_channels for i in block[0]], "out"),
@@ -115,9 +116,12 @@ def draw_layer(axes, space, layer, values, **colours):
 def plot_width_costs(costs, path):
     """Draw per layer what each width adds to a network's latency, notable steps in colour.
 
-    costs: a nas.width_steps.WidthCosts
+    costs: a nas.width_steps.WidthCosts; the legend names the kinds of steps that it has
     """
-    figure, grid = new_grid(len(costs.curves_ms), 4, cell=(3.1, 2.5), gaps=(0.16, 0.32))
+    title = "What each width adds to a network's latency"
+    figure, grid = new_grid(
+        len(costs.curves_ms), 4, cell=(3.1, 2.5), gaps=(0.16, 0.32), title=title
+    )
     notable = {(step.layer, step.narrow): step.kind for step in costs.notable_steps()}
     for layer, axes in enumerate(grid):
         widths = costs.space.choices[layer]
@@ -128,13 +132,19 @@ def plot_width_costs(costs, path):
             if kind:
                 axes.plot(widths[i : i + 2], shares[i : i + 2], color=COLOURS[kind], linewidth=3)
         axes.set_title(f"layer {layer + 1}", fontsize=9)
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         axes.tick_params(labelsize=7)
         axes.grid(color="0.93")
         axes.set_axisbelow(True)
-    legend = [mpl.lines.Line2D([], [], color=COLOURS[kind], linewidth=3) for kind in MEANINGS]
-    figure.legend(legend, MEANINGS.values(), loc="upper center", ncols=3, frameon=False)
+    kinds = [kind for kind in MEANINGS if kind in notable.values()]
+    lines = [mpl.lines.Line2D([], [], color=COLOURS[kind], linewidth=3) for kind in kinds]
+    if kinds:
+        meanings = [MEANINGS[kind] for kind in kinds]
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, 1 - 0.4 / figure.get_figheight())}
+        figure.legend(lines, meanings, ncols=3, frameon=False, **place)
     figure.supxlabel("width (channels)", fontsize=9)
-    figure.supylabel("added latency (% of the mean network)", fontsize=9)
+    left = 0.1 / figure.get_figwidth()
+    figure.supylabel("added latency (% of the mean network)", fontsize=9, x=left, ha="left")
     save_figure(figure, path)
 
 
@@ -148,5 +158,6 @@ def plot_coverage(counts, space, path):
     figure, panels = layer_grid(space, "How often each variable was sampled")
     for axes, layer in panels:
         most = max(1, seen[space.blocks[layer]].max() or 1)
-        draw_layer(axes, space, layer, seen, cmap=colours, vmin=0, vmax=most)
+        whole = {"bar_format": "%d", "bar_ticks": MaxNLocator(integer=True)}
+        draw_layer(axes, space, layer, seen, cmap=colours, vmin=0, vmax=most, **whole)
     save_figure(figure, path)

@@ -2,8 +2,8 @@
 
 from dataclasses import asdict
 
-from nas.validation.cross_validation import Trial, scan_of
-from utils.figures import new_figure, save_figure
+from nas.validation.trials import Trial, scan_of
+from utils.figures import legend_above, new_figure, save_figure
 from utils.formatting import rounded
 from utils.json_types import checked
 
@@ -12,7 +12,7 @@ ERROR = "cross-validated error (% of the mean latency)"
 
 
 def plot_cross_validation(report, path):
-    """Draw the error over R, over K and over the number of samples.
+    """Draw the error over R, over K and over the number of samples, each on its own scale.
 
     report: what a fitted table's metadata states under "fit"
     A weight that was given, not searched, has no curve.
@@ -22,7 +22,7 @@ def plot_cross_validation(report, path):
     scans = [(name, scan_of(trials, name)) for name in WEIGHTS]
     scans = [(name, scanned) for name, scanned in scans if scanned and best[f"flat_{name}"]]
     figure = new_figure(4.3 * (len(scans) + 1), 4.2)
-    axes = figure.subplots(1, len(scans) + 1, sharey=True, squeeze=False)[0]
+    axes = figure.subplots(1, len(scans) + 1, squeeze=False)[0]
     for one, (name, scanned) in zip(axes, scans, strict=False):
         draw_scan(one, name, scanned, best)
     draw_learning_curve(axes[-1], report["learning_curve"])
@@ -46,7 +46,7 @@ def draw_scan(axes, name, scanned, best):
     chosen = {"color": "tab:red", "zorder": 4, "linestyle": "none", "label": "chosen"}
     axes.plot(best[name], 100 * best["nrmse"], "o", **chosen)
     axes.set_xlabel(WEIGHTS[name])
-    axes.legend(frameon=False, fontsize=8)
+    legend_above(axes, columns=2)
 
 
 def draw_learning_curve(axes, points):
@@ -70,5 +70,6 @@ def _draw_errors(axes, values, points):
         color="tab:blue",
         elinewidth=0.8,
     )
+    axes.ticklabel_format(axis="y", useOffset=False)
     axes.grid(color="0.92")
     axes.set_axisbelow(True)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from utils.curves import Panel, plot_curves
-from utils.figures import new_figure, save_figure
+from utils.figures import legend_above, new_figure, save_figure
 from utils.formatting import as_typed
 
 PASSES = {  # of the sandwich rule, as results.jsonl of train_nas.py calls them
@@ -12,28 +12,43 @@ PASSES = {  # of the sandwich rule, as results.jsonl of train_nas.py calls them
     "soft_smallest": "smallest widths, soft labels",
     "soft_random": "random widths, soft labels",
 }
+SCORE = "score Σψ (higher is better)"
+MARKERS = {  # of the answers, and their sizes: none hides those below it
+    "*": 340,  # the search's
+    "s": 60,  # greedy
+    "D": 50,  # uniform
+    "o": 12,  # random
+    "P": 70,  # reranked or verified
+    "X": 25,
+}
 
 
 def plot_widths(configurations, space, path):
     """Draw the width of each layer, relative to the widest, of several configurations.
 
-    configurations: name -> one width per layer. Writes a PNG.
+    configurations: name -> one width per layer; equal ones share a line. Each line is narrower than
+    those below it, which so stay visible where both have the same width. Writes a PNG.
     """
-    figure = new_figure(9, 4)
+    figure = new_figure(9, 4.5)
     axes = figure.subplots()
     layers = np.arange(1, len(space.choices) + 1)
     base = np.array(space.base_widths)
     for layer, widths in zip(layers, space.choices, strict=True):
         heights = np.array(widths) / base[layer - 1]
         axes.plot(np.full(len(widths), layer), heights, ".", color="0.8", zorder=0)
+    names = {}
     for name, configuration in configurations.items():
-        axes.step(layers, np.array(configuration) / base, where="mid", label=name, linewidth=2)
+        names.setdefault(tuple(configuration), []).append(name)
+    for above, (configuration, same) in zip(range(len(names))[::-1], names.items(), strict=True):
+        heights = np.array(configuration) / base
+        style = {"linewidth": 2 + 2 * above, "solid_joinstyle": "miter"}
+        axes.step(layers, heights, where="mid", label=" = ".join(same), **style)
     axes.set_xticks(layers)
     axes.set_xlabel("layer")
     axes.set_ylabel("width / MobileNet-v1's width")
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", color="0.92")
-    axes.legend(frameon=False)
+    legend_above(axes, columns=4)
     save_figure(figure, path)
 
 
@@ -50,35 +65,36 @@ def plot_front(front, answers, constraint, epochs, path):
     axes.step(front.latencies_ms, front.scores, where="post", color="0.4", label=label)
     target = f"target {as_typed(constraint.limit)} {constraint.unit}"
     axes.axvline(constraint.limit, color="tab:red", linestyle=":", label=target)
-    for marker, (name, answer) in zip("*sDoP", answers.items(), strict=False):
-        if not answer:
-            continue
-        many = answer if isinstance(answer, list) else [answer]
-        points = [[a.latency_ms for a in many], [a.score for a in many]]
-        size = {"*": 180, "o": 12}.get(marker, 50)
-        color = "0.6" if marker == "o" else None
-        axes.scatter(*points, s=size, c=color, marker=marker, label=name, zorder=3, linewidths=0)
-    axes.set_title(f"after {epochs} epochs", fontsize=10)
+    for (marker, size), (name, answer) in zip(MARKERS.items(), answers.items(), strict=False):
+        if isinstance(answer, list):
+            points = [[a.latency_ms for a in answer], [a.score for a in answer]]
+            axes.scatter(*points, s=size, c="0.6", label=name, zorder=2, linewidths=0)
+        elif answer:
+            style = {"s": size, "marker": marker, "zorder": 3}
+            style |= {"edgecolors": "white", "linewidths": 0.4}
+            axes.scatter(answer.latency_ms, answer.score, label=name, **style)
+    figure.suptitle(f"after {epochs} epochs", fontsize=10)
     axes.set_xlabel(f"predicted {constraint.name}, ms per image")
-    axes.set_ylabel("score Σψ (0: as good as the full width)")
+    axes.set_ylabel(SCORE)
     axes.grid(color="0.92")
-    axes.legend(frameon=False, loc="lower right")
+    legend_above(axes, columns=4)
     save_figure(figure, path)
 
 
-def plot_score_check(scores, accuracies, correlation, epochs, path):
+def plot_score_check(scores, accuracies, correlation, interval, epochs, path):
     """Draw the accuracy of sub-networks against their scores, both (n,), after so many epochs.
 
-    Writes a PNG.
+    correlation: of their ranks; interval: (low, high), where it lies with 90 %. Writes a PNG.
     """
     figure = new_figure(6, 4.5)
     axes = figure.subplots()
     axes.scatter(scores, np.multiply(accuracies, 100), s=24, color="tab:blue", linewidths=0)
-    axes.set_xlabel("score Σψ")
+    axes.set_xlabel(SCORE)
     axes.set_ylabel("validation accuracy of the sub-network, %")
+    low, high = interval
     axes.set_title(
-        f"{len(scores)} random sub-networks after {epochs} epochs, "
-        f"rank correlation {correlation:.2f}",
+        f"{len(scores)} random sub-networks after {epochs} epochs\n"
+        f"rank correlation {correlation:.2f} (90 % interval {low:.2f} to {high:.2f})",
         fontsize=10,
     )
     axes.grid(color="0.92")
@@ -90,43 +106,51 @@ def plot_probabilities(decisions, space, path):
 
     decisions: dictionaries as in aows.jsonl: "progress" in epochs, "probabilities" (one list per
     layer), "temperature", "configuration", which is None where no configuration was found that
-    satisfies all limits: it is left out, and the picture says so. Writes a PNG.
+    satisfies all limits: it is left out, and the picture says so. Each is drawn up to the next one,
+    the last one to the end of its epoch. Writes a PNG.
     """
-    progress = np.array([decision["progress"] for decision in decisions])
-    missing = sum(decision["configuration"] is None for decision in decisions)
-    span = progress[-1] - progress[0]
-    edges = np.append(progress, progress[-1] + (span / len(progress) or 0.1))
+    progress = [decision["progress"] for decision in decisions]
+    edges = np.append(progress, np.floor(progress[-1]) + 1)
     layers = len(space.choices)
     columns = 5
     rows = -(-(layers + 1) // columns)
     figure = new_figure(3 * columns, 2.2 * rows)
     panels = figure.subplots(rows, columns, sharex=True).ravel()
-    for layer, (axes, widths) in enumerate(zip(panels, space.choices, strict=False)):
-        shares = np.array([decision["probabilities"][layer] for decision in decisions]).T
-        picture = axes.pcolormesh(
-            edges, np.arange(len(widths) + 1) - 0.5, shares, cmap="Blues", vmin=0, vmax=1
-        )
-        chosen = [
-            np.nan if found is None else widths.index(found[layer])
-            for found in (decision["configuration"] for decision in decisions)
-        ]
-        axes.plot(progress, chosen, color="tab:red", linewidth=1.5, antialiased=False)
-        ticks = range(0, len(widths), max(1, len(widths) // 4))
-        axes.set_yticks(ticks, [widths[tick] for tick in ticks])
-        axes.set_title(f"layer {layer + 1}", fontsize=10)
+    for layer, axes in enumerate(panels[:layers]):
+        picture = _draw_layer(axes, edges, decisions, layer, space.choices[layer])
     last = panels[layers]
-    last.semilogy(progress, [decision["temperature"] for decision in decisions], color="black")
+    temperatures = [decision["temperature"] for decision in decisions]
+    last.stairs(temperatures, edges, baseline=None, color="black")
+    last.set_yscale("log")
     last.set_title("temperature τ", fontsize=10)
     for axes in panels[layers + 1 :]:
         axes.set_axis_off()
     figure.colorbar(picture, ax=list(panels), label="probability", shrink=0.4)
     title = "AOWS: sampling probability of each width; red: the best configuration"
+    missing = sum(decision["configuration"] is None for decision in decisions)
     if missing:
         title += f" (none was found at {missing} of {len(decisions)} steps)"
     figure.suptitle(title)
     figure.supxlabel("epochs trained")
     figure.supylabel("width (channels)")
     save_figure(figure, path)
+
+
+def _draw_layer(axes, edges, decisions, layer, widths):
+    """Draw one layer's probabilities and decisions between the edges; returns the picture."""
+    shares = np.array([decision["probabilities"][layer] for decision in decisions]).T
+    heights = np.arange(len(widths) + 1) - 0.5
+    picture = axes.pcolormesh(edges, heights, shares, cmap="Blues", vmin=0, vmax=1)
+    chosen = [
+        np.nan if found is None else widths.index(found[layer])
+        for found in (decision["configuration"] for decision in decisions)
+    ]
+    red = {"color": "tab:red", "linewidth": 1.5, "antialiased": False}
+    axes.stairs(chosen, edges, baseline=None, **red)
+    ticks = range(0, len(widths), max(1, len(widths) // 4))
+    axes.set_yticks(ticks, [widths[tick] for tick in ticks])
+    axes.set_title(f"layer {layer + 1}", fontsize=10)
+    return picture
 
 
 def plot_search_training(lines, path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from nas.validation.prediction_errors import spearman
+from nas.validation.prediction_errors import spearman, spearman_interval
 from pipeline.search.plots import plot_score_check
 from pipeline.search.sub_networks import evaluate
 from utils.json_lines import write_lines
@@ -20,7 +20,8 @@ def check_score(options, net, search, data, epochs):
     net: a supernet; search: its SupernetSearch; data: (training, validation) images
     epochs: that the network was trained for
     Each sub-network is cut out of the weights and its BatchNorm statistics are re-estimated on
-    training images. Writes score_check.jsonl and score_check.png and prints the rank correlation.
+    training images. Writes score_check.jsonl and score_check.png and prints the rank correlation
+    with its 90 % interval.
     """
     rng = np.random.default_rng((options.seed, STREAM))
     space, unary = search.space, search.unary()
@@ -37,8 +38,11 @@ def check_score(options, net, search, data, epochs):
     lines = [{"epoch": epochs} | dict(zip(fields, row, strict=True)) for row in rows]
     write_lines(folder / "score_check.jsonl", lines)
     correlation = spearman(scores, accuracies)
-    plot_score_check(scores, accuracies, correlation, epochs, folder / "score_check.png")
+    low, high = spearman_interval(scores, accuracies, rng)
+    picture = folder / "score_check.png"
+    plot_score_check(scores, accuracies, correlation, (low, high), epochs, picture)
     tqdm.write(
         f"{folder / 'score_check.jsonl'}: over {len(states)} random sub-networks the rank "
-        f"correlation of score and accuracy is {correlation:.3f}"
+        f"correlation of score and accuracy is {correlation:.3f} "
+        f"(90 % interval {low:.3f} to {high:.3f})"
     )

@@ -7,13 +7,11 @@ from nas.search_space import SearchSpace
 from nas.validation import cross_validation
 from nas.validation.cross_validation import (
     CrossValidator,
-    Trial,
     choose,
-    flat_range,
     number_of_trials,
-    scan_of,
     split_folds,
 )
+from nas.validation.trials import Trial
 from utils.errors import UserError
 
 SPACE = SearchSpace(levels=3)
@@ -98,18 +96,6 @@ def test_the_choice_is_the_least_of_a_known_bowl(given, found):
     assert best.nrmse == min(trial.nrmse for trial in trials)
     assert len(bowl.asked) == len(set(bowl.asked)) == len(trials) == len(ticks)
     assert len(trials) <= number_of_trials(*given)
-
-
-def test_flat_range_is_what_is_about_as_good():
-    errors = ((1, 0.03), (100, 0.02), (10, 0.0201), (1e3, 0.05))
-    trials = [Trial(100, strength, error, 0.0) for strength, error in errors]
-    assert [trial.strength for trial in scan_of(trials, "strength")] == [1, 10, 100, 1e3]
-    assert flat_range(trials, "strength") == (10, 100)
-    assert flat_range(trials, "strength", tolerance=0.001) == (100, 100)
-    assert flat_range(trials, "regularize") is None
-    trials += [Trial(1, 100, 0.0202, 0.0), Trial(1000, 100, 0.0203, 0.0)]
-    assert flat_range(trials, "regularize") == (1, 100)
-    assert flat_range(trials, "strength") == (10, 100)
 
 
 def test_a_part_of_the_training_folds_predicts_worse():

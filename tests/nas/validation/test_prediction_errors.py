@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from nas.validation.prediction_errors import prediction_errors, worst_networks
+from nas.validation.prediction_errors import (
+    prediction_errors,
+    spearman,
+    spearman_interval,
+    worst_networks,
+)
 from utils.errors import UserError
 from utils.formatting import percent, rounded
 
@@ -28,6 +33,18 @@ def test_one_network_has_no_rank_correlation_and_none_is_an_error():
         prediction_errors([], [])
     with pytest.raises(ValueError, match="predictions of"):
         prediction_errors([1.0, 2.0], [1.0])
+
+
+def test_interval_of_the_rank_correlation():
+    """Oracle: the interval of Bonett and Wright (2000) for pairs of normal distribution."""
+    rng = np.random.default_rng(0)
+    first, second = rng.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], 300).T
+    found = spearman(first, second)
+    error = np.sqrt((1 + found**2 / 2) / (300 - 3))
+    expected = np.tanh(np.arctanh(found) + 1.645 * error * np.array([-1, 1]))
+    assert spearman_interval(first, second, rng) == pytest.approx(expected, abs=0.02)
+    assert spearman_interval([1, 2, 3], [4, 5, 6], rng) == pytest.approx((1, 1))
+    assert np.isnan(spearman_interval([1, 2, 3], [4, 4, 4], rng)).all()
 
 
 def test_worst_networks_come_first_and_ties_in_order():
