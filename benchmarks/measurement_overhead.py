@@ -54,10 +54,9 @@ def overheads_s(name, configurations, input_size, iterations):
     workload = Workload(1, input_size, 1000, clock="cpu")
     protocol = Protocol(iterations, warmup=10, clock="cpu")
     device = open_device(name, workload)
-    sizes = input_size, workload.classes
-    networks = [Network(configuration, *sizes) for configuration in configurations]
-    largest = Network(SearchSpace(input_size).largest, *sizes)
-    reference = Network.reference(*sizes)
+    networks = [Network(configuration, input_size, 1000) for configuration in configurations]
+    largest = Network(SearchSpace(input_size).largest, input_size, 1000)
+    reference = Network.reference(input_size, 1000)
     pairs = []
     with Bench(device, reference, workload, protocol, np.random.default_rng(0)) as bench:
         start = time.process_time()

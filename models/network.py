@@ -5,14 +5,8 @@ models.onnx_file.OnnxFile answers the same questions about a file, but has its O
 
 from dataclasses import dataclass
 
+from models import mobilenet_v1
 from models.folded_weights import random_weights
-from models.mobilenet_v1 import (
-    IMAGE_CHANNELS,
-    count_macs,
-    count_parameters,
-    map_sizes,
-    parse_configuration,
-)
 
 REFERENCE = "0.75xMOBILENET"
 
@@ -24,14 +18,13 @@ class Network:
     configuration: tuple[int, ...]
     input_size: int
     classes: int
-
     path = None  # it is no file
     precision = None  # that in which the device computes
 
     @classmethod
     def reference(cls, input_size, classes):
         """Return the network that is timed beside all others."""
-        return cls(parse_configuration(REFERENCE), input_size, classes)
+        return cls(mobilenet_v1.parse_configuration(REFERENCE), input_size, classes)
 
     def module(self):
         """Return a PyTorch module in evaluation mode, BatchNorm as layers."""
@@ -51,8 +44,8 @@ class Network:
 
     def bytes(self, batch_size):
         """Return about how much memory it takes on a device: weights twice, and three maps."""
-        inputs = (IMAGE_CHANNELS, *self.configuration[:-1])
-        sizes = map_sizes(self.input_size)
+        inputs = (mobilenet_v1.IMAGE_CHANNELS, *self.configuration[:-1])
+        sizes = mobilenet_v1.map_sizes(self.input_size)
         largest = max(
             (before + width) * size * size
             for before, width, size in zip(inputs, self.configuration, sizes, strict=True)
@@ -62,9 +55,9 @@ class Network:
     @property
     def macs(self):
         """The multiply-accumulate operations of one image."""
-        return count_macs(self.configuration, self.input_size, self.classes)
+        return mobilenet_v1.count_macs(self.configuration, self.input_size, self.classes)
 
     @property
     def parameters(self):
         """The number of trainable parameters, BatchNorm's included."""
-        return count_parameters(self.configuration, self.classes)
+        return mobilenet_v1.count_parameters(self.configuration, self.classes)

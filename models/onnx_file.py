@@ -63,10 +63,7 @@ class OnnxFile:
         )
 
     def onnx(self, batch_size, rng=None):
-        """Return the bytes of the model for one batch size; UserError if it has another one.
-
-        rng: unused, since a file has its own weights
-        """
+        """Return the bytes of the model for one batch size; UserError if it has another one."""
         if self.batch_size not in {None, batch_size}:
             raise UserError(
                 f"{self.path} is for batches of {self.batch_size}: give "

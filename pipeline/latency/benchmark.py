@@ -53,13 +53,12 @@ def _open_file(path):
 
 def predict(table, network):
     """Return a latency table's prediction in ms, NaN with a warning if it has none."""
-    widths = network.configuration
     try:
-        if widths is None:
+        if network.configuration is None:
             raise UserError("it does not tell its widths")
-        return table.predict(widths)
+        return table.predict(network.configuration)
     except UserError as error:
-        name = network.path or f"({', '.join(map(str, widths))})"
+        name = network.path or f"({', '.join(map(str, network.configuration))})"
         warn(f"no prediction of {name}: {error}")
         return math.nan
 

@@ -85,8 +85,7 @@ def _measure(metadata, configurations, seed):
     sizes = workload.input_size, workload.classes
     networks = [Network(tuple(configuration), *sizes) for configuration in configurations]
     largest = max(networks, key=lambda network: network.bytes(workload.batch_size))
-    reference = Network.reference(*sizes)
-    lines = []
+    lines, reference = [], Network.reference(*sizes)
     with (
         Bench(device, reference, workload, protocol, np.random.default_rng(seed)) as bench,
         progress_bar(desc="timing networks", total=len(configurations), leave=False) as bar,

@@ -1,27 +1,24 @@
-"""A network in the forms that devices ask for."""
+"""A network in the forms that devices ask for, and what it takes."""
 
 import numpy as np
-import onnx
-import torch
 
 from models.mobilenet_v1 import BASE_WIDTHS, scaled_widths
 from models.network import Network
 from models.onnx_file import OnnxFile
 
-TINY = Network(scaled_widths(0.2), 32, 10)
 
-
-def test_every_form_is_of_its_widths_and_classes():
-    """Oracle: the widths, read back from the module and from both kinds of weights."""
-    net = TINY.module()
-    assert not net.training and net(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
-    assert net.configuration == TINY.configuration
-    weights = TINY.folded_weights(np.random.default_rng(0))
-    assert tuple(len(each.bias) for each in weights.convolutions[::2]) == TINY.configuration
-    graph = onnx.load_from_string(TINY.onnx(4, np.random.default_rng(0))).graph
-    kernels = {tensor.name: tensor for tensor in graph.initializer}
-    assert kernels["kernel0"].raw_data == weights.convolutions[0].kernel.tobytes()
-    assert [d.dim_value for d in graph.output[0].type.tensor_type.shape.dim] == [4, 10]
+def test_every_form_is_the_network(tmp_path):
+    """Oracle: the widths, the sizes and the MACs that were asked for."""
+    rng, path = np.random.default_rng(0), tmp_path / "n.onnx"
+    network = Network(scaled_widths(0.2), 32, 10)
+    assert not network.module().training
+    assert network.module().configuration == network.configuration
+    convolutions = network.folded_weights(rng).convolutions
+    assert tuple(len(each.bias) for each in convolutions[::2]) == network.configuration
+    path.write_bytes(network.onnx(4, rng))
+    file = OnnxFile.load(path)
+    assert (file.batch_size, file.input_size, file.classes, file.macs) == (4, 32, 10, network.macs)
+    assert file.bytes(4) == Network(BASE_WIDTHS, 32, 10).bytes(4)  # it tells no widths
 
 
 def test_bytes_against_a_count_by_hand():
@@ -30,9 +27,3 @@ def test_bytes_against_a_count_by_hand():
     parameters = convolution + 13 * block + classifier
     expected = 4 * (2 * parameters + 3 * 4 * 16 * 16 * 16)
     assert Network((8,) * 14, 32, 10).bytes(batch_size=4) == expected
-
-
-def test_a_file_that_tells_no_widths_counts_as_mobilenet(tmp_path):
-    path = tmp_path / "n.onnx"
-    path.write_bytes(TINY.onnx(None, np.random.default_rng(0)))
-    assert OnnxFile.load(path).bytes(4) == Network(BASE_WIDTHS, 32, 10).bytes(4)

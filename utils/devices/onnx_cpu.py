@@ -32,17 +32,15 @@ class OnnxCpu:
         A network that was read from a file, of its `path`, has run once: UserError if it cannot.
         """
         model = network.onnx(self._workload.batch_size, self._rng)
-        return self._tried(network, model) if network.path else self.load(model, self._images)
-
-    def _tried(self, file, model):
-        """Return the handle of a file's model that has run once; UserError if it cannot."""
+        if not network.path:
+            return self.load(model, self._images)
         try:
-            handle = self.load(model, self._images_of(file.dtype))
+            handle = self.load(model, self._images_of(network.dtype))
             self.run(handle)
         # Each runtime raises what it likes: for operators that it lacks, for shapes that differ.
         except Exception as error:
             runtime = self.describe()["runtime"].partition(",")[0]
-            raise UserError(f"{file.path}: {runtime} cannot run it: {_reason(error)}") from None
+            raise UserError(f"{network.path}: {runtime} cannot run it: {_reason(error)}") from None
         return handle
 
     def _images_of(self, dtype):

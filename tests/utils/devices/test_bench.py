@@ -25,8 +25,8 @@ def draw(count):
 
 def measure(protocol, configurations, device):
     networks = [Network(configuration, 32, 10) for configuration in configurations]
-    reference = Network.reference(32, 10)
-    with Bench(device, reference, WORKLOAD, protocol, np.random.default_rng(0)) as bench:
+    rng, reference = np.random.default_rng(0), Network.reference(32, 10)
+    with Bench(device, reference, WORKLOAD, protocol, rng) as bench:
         return list(bench.time_groups(networks, Network(SPACE.largest, 32, 10)))
 
 

@@ -26,7 +26,6 @@ def test_a_machine_without_a_device_is_named():
 def test_networks_run(dtype, cuda_graph, channels_last):
     workload = Workload(4, 64, 10, dtype, channels_last=channels_last, cuda_graph=cuda_graph)
     device = open_device("gpu", workload)
-    networks = [Network(scaled_widths(multiplier), 64, 10) for multiplier in (0.2, 1.5)]
-    handles = [device.prepare(network) for network in networks]
+    handles = [device.prepare(Network(scaled_widths(m), 64, 10)) for m in (0.2, 1.5)]
     assert all(device.run(handle) > 0 for handle in [*handles, *handles])
     assert "cudnn" in device.describe()["versions"]
