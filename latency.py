@@ -20,23 +20,17 @@ if __name__ == "__main__":  # before the imports that take seconds
 
 import itertools
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from models.network import REFERENCE, Network
 from nas.latency_table import LatencyTable
 from nas.sampling import draw_configurations
 from nas.validation.conformal import Interval
 from nas.validation.validated_fit import fit_validated, number_of_fits
-from pipeline.latency.benchmark import (
-    as_json,
-    as_text,
-    facts,
-    open_networks,
-    predict,
-    result,
-    widest,
-)
+from pipeline.latency.benchmark import as_json, as_text, facts, open_networks, predict, result
 from pipeline.latency.conditions import refuse_other_networks, speed_ratio, warn_of_differences
 from pipeline.latency.fit_report import device_name, fit_as_text, validation_as_text
 from pipeline.latency.options import fit_weights, measuring, parse_args, search_space
@@ -48,7 +42,7 @@ from pipeline.latency.samples_file import SamplesFile
 from pipeline.latency.stopping_check import StoppingCheck
 from utils.atomic_files import is_special, remove_leftovers
 from utils.devices import open_device
-from utils.devices.bench import REFERENCE, Bench
+from utils.devices.bench import Bench
 from utils.devices.timing import NOISY
 from utils.errors import exits_with_one_line
 from utils.memory import naming_what_needs_memory
@@ -70,14 +64,16 @@ def generate(args):
         if done < total and not check.stops(file.samples):
             recorded = [configuration for configuration, *_ in file.samples]
             draws = draw_configurations(space, args.seed, args.biased, args.repetitions, recorded)
-            draws = itertools.islice(draws, total - done)
+            sizes = space.input_size, space.classes
+            networks = (Network(draw, *sizes) for draw in itertools.islice(draws, total - done))
+            largest = Network(space.largest, *sizes)
             rng = np.random.default_rng((args.seed, done, 1))  # the order within the rounds
             file.note(state_before=device.state())
             with (
-                Bench(device, workload, protocol, rng) as bench,
+                Bench(device, Network.reference(*sizes), workload, protocol, rng) as bench,
                 networks_bar(done, total, args.iterations) as bar,
             ):
-                for group, timed in bench.time_groups(draws, space.largest, bar.update):
+                for group, timed in bench.time_groups(networks, largest, bar.update):
                     pairs = zip(group, timed, strict=True)
                     file.append([sample_line(*pair, workload, protocol) for pair in pairs])
                     if check.stops(file.samples, last=len(file.samples) == total):
@@ -163,12 +159,14 @@ def benchmark(args):
     if table:
         warn_of_differences(table.metadata, metadata)
     metadata["state_before"] = device.state()
+    reference = Network.reference(args.input_size, args.classes)
+    largest = max(networks, key=lambda network: network.bytes(workload.batch_size))
     timed = []
     with (
-        Bench(device, workload, protocol, np.random.default_rng(args.seed)) as bench,
+        Bench(device, reference, workload, protocol, np.random.default_rng(args.seed)) as bench,
         networks_bar(0, len(networks), args.iterations) as bar,
     ):
-        for _, group in bench.time_groups(networks, widest(networks), bar.update):
+        for _, group in bench.time_groups(networks, largest, bar.update):
             timed += group
     results = [
         result(*each, workload, protocol)
@@ -199,7 +197,7 @@ def describe(args, device, space, protocol):
         **device.describe(),
         **{name: getattr(args, name) for name in options},
         "trt_builder": args.trt_builder,
-        "protocol": protocol.as_dict(),
+        "protocol": {**asdict(protocol), "reference": REFERENCE},
         "search_space": space.as_dict(),
         **{name: getattr(args, name) for name in sampling if hasattr(args, name)},
     }

@@ -20,6 +20,7 @@ import time
 
 import numpy as np
 
+from models.network import Network
 from nas.search_space import SearchSpace
 from pipeline.latency.samples import sample_line
 from utils.devices import open_device
@@ -30,7 +31,7 @@ TENSORRT = """
 import time
 import numpy as np
 import tensorrt_rtx as trt
-from models.pytorch.mobilenet_v1 import MobileNetV1, folded_weights
+from models.network import Network
 from nas.search_space import SearchSpace
 from utils.devices.workload import Workload
 from utils.devices.tensorrt_network import EngineBuilder
@@ -40,8 +41,9 @@ space = SearchSpace({input_size})
 times_s = []
 for i in range({networks}):
     start = time.process_time()
-    net = MobileNetV1(space.draw_uniform(np.random.default_rng(i))).eval()
-    network, alive = builder.network(folded_weights(net))
+    rng = np.random.default_rng(i)
+    weights = Network(space.draw_uniform(rng), {input_size}, 1000).folded_weights(rng)
+    network, alive = builder.network(weights)
     times_s.append(time.process_time() - start)
 print(f"{{np.median(times_s):.3f}} {{np.max(times_s):.3f}}")
 """
@@ -52,12 +54,14 @@ def overheads_s(name, configurations, input_size, iterations):
     workload = Workload(1, input_size, 1000, clock="cpu")
     protocol = Protocol(iterations, warmup=10, clock="cpu")
     device = open_device(name, workload)
+    networks = [Network(configuration, input_size, 1000) for configuration in configurations]
+    largest = Network(SearchSpace(input_size).largest, input_size, 1000)
+    reference = Network.reference(input_size, 1000)
     pairs = []
-    with Bench(device, workload, protocol, np.random.default_rng(0)) as bench:
-        widest = SearchSpace(input_size).largest
+    with Bench(device, reference, workload, protocol, np.random.default_rng(0)) as bench:
         start = time.process_time()
-        for (configuration,), (timed,) in bench.time_groups(configurations, widest):
-            sample_line(configuration, timed, workload, protocol)
+        for (network,), (timed,) in bench.time_groups(networks, largest):
+            sample_line(network, timed, workload, protocol)
             timed_s = sum(timed.measurement.times_s)
             now = time.process_time()
             pairs.append((now - start - timed_s, timed_s))

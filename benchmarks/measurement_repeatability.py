@@ -19,6 +19,7 @@ import time
 
 import numpy as np
 
+from models.network import Network
 from nas.search_space import SearchSpace
 from utils.devices import DEVICES, open_device
 from utils.devices.bench import Bench, Protocol
@@ -29,11 +30,12 @@ UNTIMED = 10
 STATISTICS = ("mean", "median", "min", "quartile")
 
 
-def one_pass(device, workload, protocol, configurations, space, seed):
+def one_pass(device, workload, protocol, networks, largest, seed):
     """Time all networks once; returns (a dictionary of statistics -> seconds of each, seconds)."""
+    reference = Network.reference(workload.input_size, workload.classes)
     start = time.perf_counter()
-    with Bench(device, workload, protocol, np.random.default_rng(seed)) as bench:
-        groups = list(bench.time_groups(configurations, space.largest))
+    with Bench(device, reference, workload, protocol, np.random.default_rng(seed)) as bench:
+        groups = list(bench.time_groups(networks, largest))
     elapsed_s = time.perf_counter() - start
     timed = [one for _, group in groups for one in group]
     times = {}
@@ -79,7 +81,8 @@ def main():
 
     space = SearchSpace(args.input_size, 10)
     rng = np.random.default_rng(0)
-    configurations = [space.draw_uniform(rng) for _ in range(args.networks)]
+    networks = [Network(space.draw_uniform(rng), args.input_size, 10) for _ in range(args.networks)]
+    largest = Network(space.largest, args.input_size, 10)
     settings = {"batch_size": args.batch_size, "input_size": args.input_size, "classes": 10}
     wall, cpu = (Workload(**settings, clock=clock) for clock in ("wall", "cpu"))
     in_rounds = Protocol(RUNS, UNTIMED, rounds=RUNS // 3, clock="cpu")
@@ -96,7 +99,7 @@ def main():
     for number in range(args.passes):
         for name, (workload, protocol) in protocols.items():
             device = devices[workload.clock]
-            passes[name].append(one_pass(device, workload, protocol, configurations, space, number))
+            passes[name].append(one_pass(device, workload, protocol, networks, largest, number))
     names = list(protocols)
     plain = ("mean", "median", "min")
     baseline = report(names[0], passes[names[0]], plain)["median"]

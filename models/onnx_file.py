@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from models.mobilenet_v1 import IMAGE_CHANNELS, check_configuration
+from models.mobilenet_v1 import BASE_WIDTHS, IMAGE_CHANNELS, check_configuration
+from models.network import Network
 from models.onnx_cost import Values, count_macs, count_parameters, precision
 from utils.errors import UserError
 
@@ -61,7 +62,7 @@ class OnnxFile:
             f"(batch, classes), found inputs {_shapes(inputs)} and outputs {_shapes(outputs)}"
         )
 
-    def serialized(self, batch_size):
+    def onnx(self, batch_size, rng=None):
         """Return the bytes of the model for one batch size; UserError if it has another one."""
         if self.batch_size not in {None, batch_size}:
             raise UserError(
@@ -69,6 +70,11 @@ class OnnxFile:
                 f"--batch-size {self.batch_size}"
             )
         return _with_batch(self.model, batch_size).SerializeToString()
+
+    def bytes(self, batch_size):
+        """Return about what it takes on a device: as MobileNet-v1 where it tells no widths."""
+        widths = self.configuration or BASE_WIDTHS
+        return Network(widths, self.input_size, self.classes).bytes(batch_size)
 
     @cached_property
     def _values(self):

@@ -3,7 +3,8 @@
 import json
 import math
 
-from models.mobilenet_v1 import count_macs, count_parameters, parse_configuration, scaled_widths
+from models.mobilenet_v1 import parse_configuration
+from models.network import Network
 from utils.errors import UserError
 from utils.formatting import rounded_up
 from utils.progress import warn
@@ -15,7 +16,7 @@ INPUT_SIZE, CLASSES = 224, 1000  # of configurations, unless they are given
 
 
 def open_networks(args):
-    """Return (networks, input size, classes): a tuple of widths or an OnnxFile for each text.
+    """Return (networks, input size, classes): a Network or an OnnxFile for each text.
 
     Raises UserError if the device loads no files, or if sizes disagree with the files' or the
     arguments'.
@@ -26,20 +27,21 @@ def open_networks(args):
             f"device {args.device} loads no ONNX file such as {files[0]}: use --device "
             + " or ".join(ONNX_DEVICES)
         )
-    networks = [
+    opened = [
         _open_file(text) if text in files else parse_configuration(text)
         for text in args.configurations
     ]
     sizes = []
     for name, default in (("input_size", INPUT_SIZE), ("classes", CLASSES)):
         size, source = getattr(args, name), f"--{name.replace('_', '-')}"
-        for file in (network for network in networks if not isinstance(network, tuple)):
+        for file in (each for each in opened if not isinstance(each, tuple)):
             its = getattr(file, name)
             if size not in {None, its}:
                 what = name.replace("_", " ")
                 raise UserError(f"{file.path} has {what} {its}, {source} has {size}")
             size, source = its, file.path
         sizes.append(size or default)
+    networks = [Network(each, *sizes) if isinstance(each, tuple) else each for each in opened]
     return networks, *sizes
 
 
@@ -51,22 +53,14 @@ def _open_file(path):
 
 def predict(table, network):
     """Return a latency table's prediction in ms, NaN with a warning if it has none."""
-    path = None if isinstance(network, tuple) else network.path
-    widths = network if path is None else network.configuration
     try:
-        if widths is None:
+        if network.configuration is None:
             raise UserError("it does not tell its widths")
-        return table.predict(widths)
+        return table.predict(network.configuration)
     except UserError as error:
-        name = path or f"({', '.join(map(str, widths))})"
+        name = network.path or f"({', '.join(map(str, network.configuration))})"
         warn(f"no prediction of {name}: {error}")
         return math.nan
-
-
-def widest(networks):
-    """Return widths that no network's exceed, as far as they are known."""
-    known = [n if isinstance(n, tuple) else n.configuration or scaled_widths(1) for n in networks]
-    return tuple(map(max, zip(*known, strict=True)))
 
 
 def facts(network, workload):
@@ -74,24 +68,17 @@ def facts(network, workload):
 
     MACs are None where an ONNX file does not tell them.
     """
-    if isinstance(network, tuple):
-        return {
-            "configuration": list(network),
-            "precision": workload.dtype,
-            "macs": count_macs(network, workload.input_size, workload.classes),
-            "parameters": count_parameters(network, workload.classes),
-        }
     return {
-        "file": network.path,
+        **({"file": network.path} if network.path else {}),
         "configuration": list(network.configuration) if network.configuration else None,
-        "precision": network.precision,
+        "precision": network.precision or workload.dtype,
         "macs": network.macs,
         "parameters": network.parameters,
     }
 
 
 def result(network, timed, prediction_ms, workload, protocol):
-    """Return what was measured of one configuration or OnnxFile as a dictionary; times in ms.
+    """Return what was measured of one Network or OnnxFile as a dictionary; times in ms.
 
     prediction_ms: None if nothing was to be predicted, NaN if it could not be
     Numbers that are not known are None.

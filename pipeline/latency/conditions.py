@@ -1,6 +1,6 @@
 """Comparing the conditions that a latency table was made in with those of other measurements."""
 
-from utils.devices.bench import REFERENCE
+from models.network import REFERENCE
 from utils.errors import UserError
 from utils.progress import warn
 

@@ -7,6 +7,7 @@ from dataclasses import fields
 
 import numpy as np
 
+from models.network import Network
 from nas.search_space import SearchSpace
 from pipeline.latency.samples import sample_line
 from utils.devices import open_device
@@ -81,13 +82,15 @@ def _measure(metadata, configurations, seed):
             f"the latency model is of {metadata['device_name']!r}, this machine has {name!r}: "
             "measure there"
         )
-    widest = tuple(map(max, zip(*configurations, strict=True)))
-    lines = []
+    sizes = workload.input_size, workload.classes
+    networks = [Network(tuple(configuration), *sizes) for configuration in configurations]
+    largest = max(networks, key=lambda network: network.bytes(workload.batch_size))
+    lines, reference = [], Network.reference(*sizes)
     with (
-        Bench(device, workload, protocol, np.random.default_rng(seed)) as bench,
+        Bench(device, reference, workload, protocol, np.random.default_rng(seed)) as bench,
         progress_bar(desc="timing networks", total=len(configurations), leave=False) as bar,
     ):
-        for group, timed in bench.time_groups(configurations, widest):
+        for group, timed in bench.time_groups(networks, largest):
             pairs = zip(group, timed, strict=True)
             lines += [sample_line(*pair, workload, protocol) for pair in pairs]
             bar.update(len(group))

@@ -173,7 +173,7 @@ def first_difference(ours, theirs, name=""):
     return None
 
 
-def sample_line(configuration, timed, workload, protocol):
+def sample_line(network, timed, workload, protocol):
     """Return the line of a samples file: [widths, latency in ms per image, details].
 
     The details hold the statistics and the raw times of the network, ms per image, and
@@ -193,7 +193,7 @@ def sample_line(configuration, timed, workload, protocol):
         "times_ms": [per_image_ms(seconds) for seconds in measurement.times_s],
     }
     latency_ms = per_image_ms(measurement.reduced_s(protocol.reduction))
-    return [list(configuration), latency_ms, details]
+    return [list(network.configuration), latency_ms, details]
 
 
 def drift(references_ms):

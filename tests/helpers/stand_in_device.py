@@ -28,9 +28,9 @@ class StandInDevice:
     def state(self):
         return {"load_average": 0.0}
 
-    def prepare(self, configuration):
-        self.prepared.append(configuration)
-        return configuration
+    def prepare(self, network):
+        self.prepared.append(network.configuration)
+        return network.configuration
 
     def run(self, configuration):
         return next(self.slowness) * self.workload.batch_size * law_ms(configuration) / 1e3

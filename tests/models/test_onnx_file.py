@@ -41,14 +41,14 @@ def test_an_open_batch_is_fixed_and_a_fixed_one_stays(tmp_path):
     """Oracle: ONNX Runtime's logits of the file as it is."""
     path = written(tmp_path / "n.onnx")
     images = np.random.default_rng(0).standard_normal((4, 3, 50, 50), dtype=np.float32)
-    fixed = onnxruntime.InferenceSession(OnnxFile.load(path).serialized(4))
+    fixed = onnxruntime.InferenceSession(OnnxFile.load(path).onnx(4))
     assert fixed.get_inputs()[0].shape == [4, 3, 50, 50]
     assert fixed.get_outputs()[0].shape == [4, 7]
     wanted = onnxruntime.InferenceSession(path).run(None, {"images": images})
     np.testing.assert_allclose(fixed.run(None, {"images": images}), wanted, rtol=1e-5, atol=1e-5)
     file = OnnxFile.load(written(tmp_path / "three.onnx", 3))
     with pytest.raises(UserError, match=r"three\.onnx is for batches of 3: give --batch-size 3"):
-        file.serialized(4)
+        file.onnx(4)
 
 
 def test_metadata_come_back(tmp_path):
@@ -127,4 +127,4 @@ def test_weights_that_old_files_list_as_inputs_keep_their_shapes(tmp_path):
         model.graph.input.add().CopyFrom(vector(weight.name, weight.dims))
     file = OnnxFile.load(saved(model, tmp_path / "n.onnx"))
     assert (file.input_size, file.classes, file.batch_size) == (32, 10, None)
-    assert onnxruntime.InferenceSession(file.serialized(2)).get_inputs()[0].shape == [2, 3, 32, 32]
+    assert onnxruntime.InferenceSession(file.onnx(2)).get_inputs()[0].shape == [2, 3, 32, 32]

@@ -1,12 +1,13 @@
 """The runtimes that networks are timed on: one file and one small class per runtime.
 
 Each class has the same three verbs:
-    prepare(configuration) -> handle   build the network with random weights
-    run(handle) -> seconds             run one batch and time it
-    release(handle)                    free what prepare took
-and tells the metadata of a samples file what it is, `describe()`, and what may change its speed at
-the moment, `state()`; both return dictionaries. To add a runtime, add one file, and its class to
-`open_device`.
+    prepare(network) -> handle   take a network as the runtime needs it
+    run(handle) -> seconds       run one batch and time it
+    release(handle)              free what prepare took
+A network, such as models.network.Network, comes in three forms: module() is PyTorch's,
+folded_weights(rng) NumPy's, onnx(batch_size, rng) a file's bytes. A class also tells the
+metadata of a samples file what it is, `describe()`, and what may change its speed at the moment,
+`state()`; both return dictionaries. To add a runtime, add one file, and its class to `open_device`.
 """
 
 from utils.errors import UserError

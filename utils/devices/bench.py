@@ -1,16 +1,14 @@
-"""Measuring configurations on a device: the protocol, groups of networks, the reference network."""
+"""Measuring networks on a device: the protocol, groups of networks, the reference network."""
 
 import itertools
 import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 
-from models.mobilenet_v1 import IMAGE_CHANNELS, count_parameters, map_sizes, scaled_widths
 from utils.devices.timing import Measurement, time_in_a_row, time_in_rounds, warm_up
 from utils.errors import UserError
 
-REFERENCE = "0.75xMOBILENET"
 RUNS_PER_ROUND = 3
 CPU_DEVICES = ("cpu", "onnxruntime", "openvino")
 
@@ -59,10 +57,6 @@ class Protocol:
             reduction = in_rounds if rounds else "median"
         return cls(rounds=rounds, reduction=reduction, clock=clock, **settings)
 
-    def as_dict(self):
-        """Return the fields, and the reference network, for the metadata of a file."""
-        return {**asdict(self), "reference": REFERENCE}
-
 
 @dataclass(frozen=True)
 class Timed:
@@ -73,47 +67,49 @@ class Timed:
 
 
 class Bench:
-    """A device with the reference network on it, ready to time configurations.
+    """A device with the reference network on it, ready to time others.
 
-    A context manager: leaving it releases the reference network.
+    reference: the network that is timed beside all others; models.network.Network tells what the
+    bench and its device ask of one. A context manager: leaving it releases the reference network.
     """
 
-    def __init__(self, device, workload, protocol, rng):
+    def __init__(self, device, reference, workload, protocol, rng):
         self.device = device
         self.workload = workload
         self.protocol = protocol
         self._rng = rng
-        self._reference = None
+        self._reference = reference
+        self._handle = None  # of the reference network
 
     def __enter__(self):
-        self._reference = self._prepare(scaled_widths(0.75))
+        self._handle = self._prepare(self._reference)
         return self
 
     def __exit__(self, *exception):
-        self.device.release(self._reference)
+        self.device.release(self._handle)
 
-    def time_groups(self, configurations, widest, advance=None):
-        """Yield (configurations, one Timed for each) for group after group.
+    def time_groups(self, networks, largest, advance=None):
+        """Yield (networks, one Timed for each) for group after group.
 
-        widest: no configuration is wider; a group takes at most half of the free memory
+        largest: no network takes more memory; a group takes at most half of what is free
         """
-        configurations = iter(configurations)
-        size = self._group_size(widest)
-        while group := list(itertools.islice(configurations, size)):
+        networks = iter(networks)
+        size = self._group_size(largest)
+        while group := list(itertools.islice(networks, size)):
             yield group, self.time_group(group, advance)
 
-    def _group_size(self, widest):
+    def _group_size(self, largest):
         if not self.protocol.rounds:
             return 1
-        affordable = free_memory_bytes() / 2 / network_bytes(widest, self.workload)
+        affordable = free_memory_bytes() / 2 / largest.bytes(self.workload.batch_size)
         return max(1, min(self.protocol.group_size, int(affordable)))
 
-    def time_group(self, configurations, advance=None):
-        """Return one Timed per configuration; `advance(n)` is called after every n timed runs."""
+    def time_group(self, networks, advance=None):
+        """Return one Timed per network; `advance(n)` is called after every n timed runs."""
         handles = []
         try:
-            for configuration in configurations:
-                handles.append(self._prepare(configuration))
+            for network in networks:
+                handles.append(self._prepare(network))
             if self.protocol.rounds:
                 return self._in_rounds(handles, advance)
             return [self._in_a_row(handle, advance) for handle in handles]
@@ -121,14 +117,14 @@ class Bench:
             for handle in handles:
                 self.device.release(handle)
 
-    def _prepare(self, configuration):
-        handle = self.device.prepare(configuration)
+    def _prepare(self, network):
+        handle = self.device.prepare(network)
         warm_up(partial(self.device.run, handle), self.protocol.warmup, self.protocol.warmup_time_s)
         return handle
 
     def _in_a_row(self, handle, advance):
         """Time one network alone; the reference, before it, only tells the drift of the machine."""
-        reference = partial(self.device.run, self._reference)
+        reference = partial(self.device.run, self._handle)
         warm_up(reference, 1)
         few = max(RUNS_PER_ROUND, self.protocol.iterations // 10)
         at_reference = time_in_a_row(reference, few)
@@ -139,25 +135,13 @@ class Bench:
     def _in_rounds(self, handles, advance):
         measurements, reference = time_in_rounds(
             [partial(self.device.run, handle) for handle in handles],
-            partial(self.device.run, self._reference),
+            partial(self.device.run, self._handle),
             self.protocol.iterations,
             self.protocol.rounds,
             self._rng,
             advance,
         )
         return [Timed(measurement, reference) for measurement in measurements]
-
-
-def network_bytes(configuration, workload):
-    """Return about how much memory a prepared network takes: weights twice, and three maps."""
-    inputs = (IMAGE_CHANNELS, *configuration[:-1])
-    sizes = map_sizes(workload.input_size)
-    largest = max(
-        (before + width) * size * size
-        for before, width, size in zip(inputs, configuration, sizes, strict=True)
-    )
-    weights = count_parameters(configuration, workload.classes)
-    return 4 * (2 * weights + 3 * workload.batch_size * largest)
 
 
 def free_memory_bytes():

@@ -3,11 +3,8 @@
 import re
 
 import numpy as np
+import onnx  # noqa: F401 (networks need it for their graphs; open_device names it if it is missing)
 
-from models.folded_weights import random_weights
-from models.mobilenet_v1 import IMAGE_CHANNELS
-from models.onnx_file import OnnxFile
-from models.onnx_graph import serialize
 from utils.devices.workload import CLOCKS, cpu_state
 from utils.errors import UserError
 
@@ -15,7 +12,7 @@ LONGEST_REASON = 400  # characters
 
 
 class OnnxCpu:
-    """Makes the images and the graphs of a workload; a runtime adds load, run and describe."""
+    """Makes the images of a workload, and loads graphs; a runtime adds load, run and describe."""
 
     def __init__(self, workload, why_fp32_only):
         if workload.dtype != "fp32":
@@ -23,35 +20,27 @@ class OnnxCpu:
         self._workload = workload
         self._clock = CLOCKS[workload.clock]
         self._rng = np.random.default_rng(0)
-        size = workload.input_size
-        shape = (workload.batch_size, IMAGE_CHANNELS, size, size)
-        self._images = self._rng.standard_normal(shape, dtype=np.float32)
+        self._images = self._rng.standard_normal(workload.images_shape, dtype=np.float32)
 
     def state(self):
         """Return the load of the machine."""
         return cpu_state()
 
     def prepare(self, network):
-        """Return the handle of a network, its input set.
+        """Return the handle of a network's graph, its input set.
 
-        network: a configuration, which gets random weights, or a models.onnx_file.OnnxFile
+        A network that was read from a file, of its `path`, has run once: UserError if it cannot.
         """
-        if isinstance(network, OnnxFile):
-            return self._prepare_file(network)
-        weights = random_weights(network, self._workload.classes, self._rng)
-        model = serialize(weights, self._workload.batch_size, self._workload.input_size)
-        return self.load(model, self._images)
-
-    def _prepare_file(self, file):
-        """Return the handle of an OnnxFile that has run once; UserError if the runtime cannot."""
-        model = file.serialized(self._workload.batch_size)
+        model = network.onnx(self._workload.batch_size, self._rng)
+        if not network.path:
+            return self.load(model, self._images)
         try:
-            handle = self.load(model, self._images_of(file.dtype))
+            handle = self.load(model, self._images_of(network.dtype))
             self.run(handle)
         # Each runtime raises what it likes: for operators that it lacks, for shapes that differ.
         except Exception as error:
             runtime = self.describe()["runtime"].partition(",")[0]
-            raise UserError(f"{file.path}: {runtime} cannot run it: {_reason(error)}") from None
+            raise UserError(f"{network.path}: {runtime} cannot run it: {_reason(error)}") from None
         return handle
 
     def _images_of(self, dtype):

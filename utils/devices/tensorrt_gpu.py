@@ -1,9 +1,9 @@
 """Device `trt`: TensorRT 10 and 11 on a CUDA device."""
 
+import numpy as np
 import tensorrt
 import torch
 
-from models.pytorch.mobilenet_v1 import MobileNetV1, folded_weights
 from utils.devices.nvidia import gpu_state
 from utils.devices.tensorrt_network import EngineBuilder
 from utils.devices.torch_stream import TorchStream, device_description
@@ -25,10 +25,11 @@ class TensorRtGpu:
         else:
             self._builder = EngineBuilder(tensorrt, workload)
             self._runtime = tensorrt.Runtime(self._builder.logger)
+            self._rng = np.random.default_rng(0)
             self._build = self._build_network
 
-    def _build_network(self, net):
-        serialized = self._builder.build(folded_weights(net))
+    def _build_network(self, network):
+        serialized = self._builder.build(network.folded_weights(self._rng))
         return Engine(self._runtime, serialized, self._stream, self._workload.dtype)
 
     def describe(self):
@@ -41,9 +42,9 @@ class TensorRtGpu:
         """Return clocks, temperature and throttle reasons, where the driver tells them."""
         return gpu_state()
 
-    def prepare(self, configuration):
+    def prepare(self, network):
         """Return the engine of a network and the function that enqueues it."""
-        engine = self._build(MobileNetV1(configuration, self._workload.classes).eval())
+        engine = self._build(network)
         if not self._workload.cuda_graph:
             return engine, engine.launch
         replay = self._stream.capture(engine.launch)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from models.mobilenet_v1 import IMAGE_CHANNELS
 from utils.errors import UserError
 from utils.json_lines import atomic_write
 
@@ -76,8 +75,7 @@ class EngineBuilder:
             return layer
 
         element_type = trt.float16 if workload.dtype == "fp16" else trt.float32
-        shape = (workload.batch_size, IMAGE_CHANNELS, workload.input_size, workload.input_size)
-        value = network.add_input("images", element_type, shape)
+        value = network.add_input("images", element_type, workload.images_shape)
         for convolution in weights.convolutions:
             layer = convolve(value, convolution.kernel, convolution.bias)
             layer.stride_nd = (convolution.stride,) * 2

@@ -1,6 +1,5 @@
 """Engines by torch2trt, as the authors of the paper built them; for TensorRT up to 10."""
 
-from models.mobilenet_v1 import IMAGE_CHANNELS
 from utils.errors import UserError
 
 
@@ -17,14 +16,12 @@ class Torch2TrtBuilder:
 
         self._convert = torch2trt
         self._workload = workload
-        size = workload.input_size
-        shape = (workload.batch_size, IMAGE_CHANNELS, size, size)
-        self._images = stream.random(shape, workload.dtype)
+        self._images = stream.random(workload.images_shape, workload.dtype)
 
-    def build(self, net):
-        """Return a Torch2TrtEngine of a network in evaluation mode."""
+    def build(self, network):
+        """Return the Torch2TrtEngine of a network's module."""
         half = self._workload.dtype == "fp16"
-        net = net.to(self._images.device, self._images.dtype)
+        net = network.module().to(self._images.device, self._images.dtype)
         # max_batch_size is left out: with it, torch2trt builds an engine for any batch size
         return Torch2TrtEngine(self._convert(net, [self._images], fp16_mode=half), self._images)
 

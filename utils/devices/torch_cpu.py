@@ -2,8 +2,6 @@
 
 import torch
 
-from models.mobilenet_v1 import IMAGE_CHANNELS
-from models.pytorch.mobilenet_v1 import MobileNetV1
 from utils.devices.timing import elapsed_s
 from utils.devices.workload import CLOCKS, cpu_name, cpu_state, versions
 from utils.progress import warn
@@ -21,10 +19,8 @@ class TorchCpu:
                 "the latencies say little about any deployment"
             )
         torch.set_num_threads(workload.threads)
-        self._workload = workload
         self._clock = CLOCKS[workload.clock]
-        shape = (workload.batch_size, IMAGE_CHANNELS, workload.input_size, workload.input_size)
-        self._images = torch.randn(shape).to(TORCH_DTYPES[workload.dtype])
+        self._images = torch.randn(workload.images_shape).to(TORCH_DTYPES[workload.dtype])
 
     def describe(self):
         """Return the processor, the runtime and its versions."""
@@ -38,10 +34,9 @@ class TorchCpu:
         """Return the load of the machine."""
         return cpu_state()
 
-    def prepare(self, configuration):
-        """Return the network of a configuration."""
-        net = MobileNetV1(configuration, self._workload.classes)
-        return net.eval().to(self._images.dtype)
+    def prepare(self, network):
+        """Return the module of a network."""
+        return network.module().to(self._images.dtype)
 
     def run(self, net):
         """Return the seconds of one batch."""

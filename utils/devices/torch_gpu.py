@@ -2,8 +2,6 @@
 
 import torch
 
-from models.mobilenet_v1 import IMAGE_CHANNELS
-from models.pytorch.mobilenet_v1 import MobileNetV1
 from utils.devices.nvidia import gpu_state
 from utils.devices.torch_stream import DTYPES, TorchStream, device_description
 from utils.errors import UserError
@@ -20,8 +18,7 @@ class TorchGpu:
         torch.backends.cudnn.allow_tf32 = workload.tf32
         self._workload = workload
         self._stream = TorchStream()
-        shape = (workload.batch_size, IMAGE_CHANNELS, workload.input_size, workload.input_size)
-        self._images = self._placed(torch.randn(shape))
+        self._images = self._placed(torch.randn(workload.images_shape))
 
     def _placed(self, thing):
         """Return a tensor or a module on the device, in the workload's precision and format."""
@@ -41,9 +38,9 @@ class TorchGpu:
         """Return clocks, temperature and throttle reasons, where the driver tells them."""
         return gpu_state()
 
-    def prepare(self, configuration):
-        """Return a function that runs the network of a configuration."""
-        net = self._placed(MobileNetV1(configuration, self._workload.classes).eval())
+    def prepare(self, network):
+        """Return a function that runs the module of a network."""
+        net = self._placed(network.module())
 
         def forward():
             net(self._images)

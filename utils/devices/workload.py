@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 DTYPES = ("fp16", "fp32")
+IMAGE_CHANNELS = 3
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
@@ -25,6 +26,11 @@ class Workload:
     cuda_graph: bool = False  # gpu, trt
     trt_builder: str = "network"  # trt: "network" or "torch2trt"
     timing_cache: str | None = None  # trt: file that keeps the timed kernels between builds
+
+    @property
+    def images_shape(self):
+        """The shape of a batch of images."""
+        return self.batch_size, IMAGE_CHANNELS, self.input_size, self.input_size
 
 
 def cpu_name():

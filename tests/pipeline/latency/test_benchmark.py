@@ -2,10 +2,12 @@
 
 import json
 import math
+from dataclasses import asdict
 
 import pytest
 
 from models.mobilenet_v1 import count_macs, count_parameters, scaled_widths
+from models.network import Network
 from pipeline.latency.benchmark import as_json, as_text, result
 from utils.devices.bench import Protocol, Timed
 from utils.devices.timing import Measurement
@@ -21,14 +23,15 @@ METADATA = {
     "dtype": "fp32",
     "batch_size": 10,
     "threads": 1,
-    "protocol": PROTOCOL.as_dict(),
+    "protocol": asdict(PROTOCOL),
     "search_space": {"input_size": 32, "classes": 10},
 }
 
 
 def measured(multiplier, times_s, prediction_ms=None):
     timed = Timed(Measurement(times_s), Measurement((1.0,)))
-    return result(scaled_widths(multiplier), timed, prediction_ms, WORKLOAD, PROTOCOL)
+    network = Network(scaled_widths(multiplier), 32, 10)
+    return result(network, timed, prediction_ms, WORKLOAD, PROTOCOL)
 
 
 def test_a_result_against_numbers_worked_by_hand():

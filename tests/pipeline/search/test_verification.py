@@ -2,7 +2,7 @@
 
 import json
 from argparse import Namespace
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -152,7 +152,7 @@ def metadata_of(workload, protocol, device_name):
             for name in ("dtype", "batch_size", "threads", "tf32", "channels_last", "cuda_graph")
         },
         "trt_builder": "network",
-        "protocol": protocol.as_dict(),
+        "protocol": asdict(protocol),
         "search_space": SearchSpace(input_size=32, classes=10, levels=2).as_dict(),
     }
 

@@ -1,13 +1,16 @@
 """Measuring groups of networks on a stand-in device whose latencies are known."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
 from models.mobilenet_v1 import BASE_WIDTHS, scaled_widths
+from models.network import Network
 from nas.search_space import SearchSpace
 from pipeline.latency.samples import drift, sample_line
 from tests.helpers.stand_in_device import StandInDevice, law_ms
-from utils.devices.bench import Bench, Protocol, network_bytes
+from utils.devices.bench import Bench, Protocol
 from utils.devices.workload import Workload
 from utils.errors import UserError
 
@@ -21,8 +24,10 @@ def draw(count):
 
 
 def measure(protocol, configurations, device):
-    with Bench(device, WORKLOAD, protocol, np.random.default_rng(0)) as bench:
-        return list(bench.time_groups(configurations, SPACE.largest))
+    networks = [Network(configuration, 32, 10) for configuration in configurations]
+    rng, reference = np.random.default_rng(0), Network.reference(32, 10)
+    with Bench(device, reference, WORKLOAD, protocol, rng) as bench:
+        return list(bench.time_groups(networks, Network(SPACE.largest, 32, 10)))
 
 
 @pytest.mark.parametrize("rounds", [0, 4])
@@ -31,10 +36,10 @@ def test_latencies_are_the_devices(rounds):
     protocol = Protocol(iterations=8, warmup=2, rounds=rounds)
     device = StandInDevice(WORKLOAD)
     for group, timed in measure(protocol, draw(7), device):
-        for configuration, one in zip(group, timed, strict=True):
-            widths, latency_ms, details = sample_line(configuration, one, WORKLOAD, protocol)
-            assert tuple(widths) == configuration
-            assert latency_ms == pytest.approx(law_ms(configuration), rel=1e-5)
+        for network, one in zip(group, timed, strict=True):
+            widths, latency_ms, details = sample_line(network, one, WORKLOAD, protocol)
+            assert tuple(widths) == network.configuration
+            assert latency_ms == pytest.approx(law_ms(widths), rel=1e-5)
             assert len(details["times_ms"]) == 8
             assert details["reference_ms"] == pytest.approx(law_ms(scaled_widths(0.75)), rel=1e-5)
             assert details["median_ms"] == details["mean_ms"] == details["min_ms"] == latency_ms
@@ -46,17 +51,17 @@ def test_networks_are_measured_in_groups_and_all_are_released(rounds, sizes):
     device = StandInDevice(WORKLOAD)
     groups = measure(protocol, draw(7), device)
     assert [len(group) for group, _ in groups] == sizes
-    assert [each for group, _ in groups for each in group] == draw(7)
+    assert [each.configuration for group, _ in groups for each in group] == draw(7)
     assert sorted(device.released) == sorted(device.prepared)
     assert len(device.prepared) == 8  # and the reference
 
 
 def test_a_failure_releases_what_was_prepared():
     class Failing(StandInDevice):
-        def prepare(self, configuration):
+        def prepare(self, network):
             if len(self.prepared) == 3:
                 raise RuntimeError("no memory")
-            return super().prepare(configuration)
+            return super().prepare(network)
 
     device = Failing(WORKLOAD)
     with pytest.raises(RuntimeError, match="no memory"):
@@ -67,8 +72,8 @@ def test_a_failure_releases_what_was_prepared():
 class ColdAtFirst(StandInDevice):
     """The first 10 runs of each network are five times slower."""
 
-    def prepare(self, configuration):
-        return [configuration, 0]
+    def prepare(self, network):
+        return [network.configuration, 0]
 
     def run(self, handle):
         handle[1] += 1
@@ -82,23 +87,16 @@ class ColdAtFirst(StandInDevice):
 def test_warm_up_runs_are_not_timed(warmup, slowest):
     protocol = Protocol(iterations=5, warmup=warmup)
     ((group, (timed,)),) = measure(protocol, draw(1), ColdAtFirst(WORKLOAD))
-    assert max(timed.measurement.times_s) == pytest.approx(slowest * 4 * law_ms(group[0]) / 1e3)
+    batch_s = 4 * law_ms(group[0].configuration) / 1e3
+    assert max(timed.measurement.times_s) == pytest.approx(slowest * batch_s)
 
 
 def test_a_group_takes_at_most_half_of_the_free_memory(monkeypatch):
     """Free memory for 8 of the largest networks: 4 in a group."""
-    free = 8 * network_bytes(SPACE.largest, WORKLOAD)
+    free = 8 * Network(SPACE.largest, 32, 10).bytes(batch_size=4)
     monkeypatch.setattr("utils.devices.bench.free_memory_bytes", lambda: free)
     groups = measure(Protocol(iterations=1, warmup=0, rounds=1), draw(9), StandInDevice(WORKLOAD))
     assert [len(group) for group, _ in groups] == [4, 4, 1]
-
-
-def test_network_bytes_against_a_count_by_hand():
-    """All widths 8, 32×32, batch 4: the largest map is layer 2's, 8 + 8 channels of 16×16."""
-    widths = (8,) * 14
-    convolution, block, classifier = 9 * 3 * 8 + 16, (9 + 8) * 8 + 2 * 16, 9 * 10
-    parameters = convolution + 13 * block + classifier
-    assert network_bytes(widths, WORKLOAD) == 4 * (2 * parameters + 3 * 4 * 16 * 16 * 16)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +110,7 @@ def test_network_bytes_against_a_count_by_hand():
 )
 def test_defaults_depend_on_the_device(device, threads, expected):
     protocol = Protocol.for_device(device, threads, iterations=24)
-    assert expected.items() <= protocol.as_dict().items()
+    assert expected.items() <= asdict(protocol).items()
 
 
 def test_what_is_asked_for_is_not_replaced():

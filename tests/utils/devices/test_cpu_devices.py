@@ -1,9 +1,12 @@
 """The runtimes of a processor: the same three verbs, real networks, an injected clock."""
 
+import sys
+
 import pytest
 import torch
 
 from models.mobilenet_v1 import scaled_widths
+from models.network import Network
 from utils import devices
 from utils.devices import open_device
 from utils.devices.workload import CLOCKS, Workload, cpu_name, cpu_state
@@ -11,6 +14,7 @@ from utils.errors import UserError
 
 NAMES = ("cpu", "onnxruntime", "openvino")
 WORKLOAD = Workload(batch_size=2, input_size=32, classes=10)
+SMALL, LARGE = (Network(scaled_widths(multiplier), 32, 10) for multiplier in (0.2, 1.5))
 
 
 @pytest.fixture(params=NAMES)
@@ -22,7 +26,7 @@ def name(request):
 @pytest.mark.parametrize("clock", ["wall", "cpu"])
 def test_networks_are_prepared_run_and_released(name, clock):
     device = open_device(name, Workload(2, 32, 10, clock=clock))
-    handles = [device.prepare(scaled_widths(multiplier)) for multiplier in (0.2, 1.5)]
+    handles = [device.prepare(network) for network in (SMALL, LARGE)]
     assert all(device.run(handle) > 0 for handle in [*handles, *handles])
     for handle in handles:
         device.release(handle)
@@ -32,7 +36,7 @@ def test_times_are_the_clocks(name, monkeypatch):
     ticks = iter(range(0, 100, 7))
     monkeypatch.setitem(CLOCKS, "wall", lambda: next(ticks))
     device = open_device(name, WORKLOAD)
-    handle = device.prepare(scaled_widths(0.2))
+    handle = device.prepare(SMALL)
     assert [device.run(handle) for _ in range(3)] == [7, 7, 7]
 
 
@@ -67,7 +71,7 @@ def test_half_precision_is_refused_where_it_would_be_single(name):
 def test_half_precision_in_pytorch_runs_with_a_warning(capsys):
     device = open_device("cpu", Workload(1, 32, 10, "fp16"))
     assert "half precision on a CPU" in capsys.readouterr().err
-    net = device.prepare(scaled_widths(0.2))
+    net = device.prepare(SMALL)
     assert {parameter.dtype for parameter in net.parameters()} == {torch.float16}
     assert device.run(net) > 0
 
@@ -75,6 +79,15 @@ def test_half_precision_in_pytorch_runs_with_a_warning(capsys):
 def test_unknown_devices_are_named():
     with pytest.raises(UserError, match="unknown device 'tpu': choose from cpu, gpu"):
         open_device("tpu", WORKLOAD)
+
+
+def test_a_missing_package_for_graphs_is_named(monkeypatch):
+    pytest.importorskip("onnxruntime")
+    for module in ("onnx_cpu", "onnxruntime_cpu"):
+        monkeypatch.delitem(sys.modules, f"utils.devices.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(UserError, match="device onnxruntime needs the Python package 'onnx'"):
+        open_device("onnxruntime", WORKLOAD)
 
 
 def test_an_error_inside_a_runtime_is_not_taken_for_a_missing_package(monkeypatch):

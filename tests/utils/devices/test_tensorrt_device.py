@@ -8,14 +8,15 @@ import pytest
 import torch
 
 from models.mobilenet_v1 import scaled_widths
-from models.pytorch.mobilenet_v1 import MobileNetV1
+from models.network import Network
+from models.pytorch.mobilenet_v1 import MobileNetV1, folded_weights
 from tests.helpers import stand_in_tensorrt
 from tests.helpers.randomized import randomized_net
 from utils.devices import open_device
 from utils.devices.workload import Workload
 from utils.errors import UserError
 
-TINY = scaled_widths(0.2)
+TINY = Network(scaled_widths(0.2), 32, 10)
 
 
 class StandInStream:
@@ -59,11 +60,10 @@ def open_trt(**settings):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("fp32", 1e-4), ("fp16", 2e-2)])
 @pytest.mark.parametrize("cuda_graph", [False, True])
-def test_the_engine_computes_what_pytorch_computes(trt, monkeypatch, dtype, tolerance, cuda_graph):
-    net = randomized_net(TINY, 12)
+def test_the_engine_computes_what_pytorch_computes(trt, dtype, tolerance, cuda_graph):
+    net = randomized_net(TINY.configuration, 12)
     device = open_trt(classes=12, dtype=dtype, cuda_graph=cuda_graph)
-    monkeypatch.setattr(sys.modules["utils.devices.tensorrt_gpu"], "MobileNetV1", lambda *_: net)
-    handle = device.prepare(TINY)
+    handle = device.prepare(SimpleNamespace(folded_weights=lambda rng: folded_weights(net)))
     assert [device.run(handle) for _ in range(3)] == [1.0, 2.0, 3.0]
     images, logits = device._stream.memory
     with torch.no_grad():

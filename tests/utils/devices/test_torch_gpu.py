@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from models.mobilenet_v1 import scaled_widths
+from models.network import Network
 from utils.devices import open_device
 from utils.devices.workload import Workload
 from utils.errors import UserError
@@ -25,6 +26,6 @@ def test_a_machine_without_a_device_is_named():
 def test_networks_run(dtype, cuda_graph, channels_last):
     workload = Workload(4, 64, 10, dtype, channels_last=channels_last, cuda_graph=cuda_graph)
     device = open_device("gpu", workload)
-    handles = [device.prepare(scaled_widths(multiplier)) for multiplier in (0.2, 1.5)]
+    handles = [device.prepare(Network(scaled_widths(m), 64, 10)) for m in (0.2, 1.5)]
     assert all(device.run(handle) > 0 for handle in [*handles, *handles])
     assert "cudnn" in device.describe()["versions"]
