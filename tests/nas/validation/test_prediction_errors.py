@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from nas.validation.prediction_errors import prediction_errors, worst_networks
+from nas.validation.prediction_errors import prediction_errors, spearman, worst_networks
 from utils.errors import UserError
 from utils.formatting import percent, rounded
 
@@ -20,6 +20,23 @@ def test_rank_correlation_equals_scipys_with_ties():
     first, second = rng.integers(0, 5, 40), rng.integers(0, 5, 40)
     expected = spearmanr(first, second).statistic
     assert prediction_errors(first + 1, second + 1).rank_correlation == pytest.approx(expected)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ([1, 1, 1], [1, 2, 3], np.nan),
+        ([1, 2, 3], [2, 2, 2], np.nan),
+        ([1], [2], np.nan),
+        ([1, 2], [3, 4], 1),
+        ([1, 2], [4, 3], -1),
+        ([1, 2, np.inf], [1, 2, 3], 1),
+    ],
+)
+def test_rank_correlation_of_few_or_equal_values_comes_without_a_warning(first, second, expected):
+    """Oracle: by hand."""
+    assert spearman(first, second) == pytest.approx(expected, nan_ok=True)
 
 
 def test_one_network_has_no_rank_correlation_and_none_is_an_error():
