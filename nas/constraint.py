@@ -36,10 +36,6 @@ class Constraint:
 class InfeasibleError(UserError):
     """A limit is below what any configuration reaches, or no configuration keeps all limits."""
 
-    def __init__(self, message, least=None):
-        super().__init__(message)
-        self.least = least  # the least reachable value, if one limit alone cannot be kept
-
 
 def least_sum(unary, pairwise):
     """Return the least sum of a resource of any configuration whose states all have a score."""
@@ -52,8 +48,7 @@ def unreachable(constraint, least):
     name, unit = constraint.name, constraint.unit
     by = "fastest configuration" if name == "latency" else f"least {name} of any configuration"
     return InfeasibleError(
-        f"target {as_typed(constraint.limit)} {unit} is below the {by}, {rounded_up(least)} {unit}",
-        least,
+        f"target {as_typed(constraint.limit)} {unit} is below the {by}, {rounded_up(least)} {unit}"
     )
 
 

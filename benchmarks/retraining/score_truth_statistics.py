@@ -18,9 +18,9 @@ def correlate(predictors, truth, seed=0):
     """
     n = len(truth)
     drawn = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
-    samples = [np.arange(n), *drawn]
+    samples = np.array([np.arange(n), *drawn])
     return {
-        key: np.array([[spearman(v[rows], truth[rows]) for rows in samples] for v in values])
+        key: np.array([spearman(v[samples], truth[samples]) for v in values])
         for key, values in predictors.items()
     }
 

@@ -7,9 +7,30 @@ With one resource their scores then increase.
 Source: label setting for resource-constrained shortest paths (Dumitrescu and Boland 2003).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from nas.compiled import njit
+
+
+class _Problem(NamedTuple):
+    """A BudgetedChain, and the bounds by which labels are left out."""
+
+    unary: np.ndarray  # (N, S)
+    resources: np.ndarray  # (m, N-1, S, S)
+    sizes: np.ndarray  # (N,)
+    least: np.ndarray  # (m, N, S), what the nodes after a state use up at least
+    gammas: np.ndarray  # (K, m), multipliers of the Lagrangian bounds
+    rest: np.ndarray  # (K, N, S), the best Lagrangian value of the nodes after a state
+    floor: float  # labels whose bound is less are left out
+
+
+class _List(NamedTuple):
+    """Room for labels, and for the row of the node before that each comes from."""
+
+    labels: np.ndarray  # (room, 1 + m)
+    rows: np.ndarray  # (room,)
 
 
 def undominated(chain, gammas, floor, capacity):
@@ -23,15 +44,14 @@ def undominated(chain, gammas, floor, capacity):
     greatest bound of what was dropped for want of capacity (-inf: nothing was), and how many
     labels were looked at.
     """
-    least = least_to_end(chain)
     rest = _to_end(chain.unary, chain.resources, chain.sizes, gammas)
+    problem = _Problem(
+        chain.unary, chain.resources, chain.sizes, least_to_end(chain), gammas, rest, float(floor)
+    )
     labels, starts = np.array([[0.0, *chain.budgets]]), np.array([0, 1])
     parents, groups, dropped, work = [], [starts], -np.inf, 0
     for node in range(1, len(chain.sizes)):
-        labels, starts, rows, lost, looked_at = _extend(
-            node, labels, starts, chain.unary, chain.resources, chain.sizes,
-            least, gammas, rest, floor, capacity,
-        )  # fmt: skip
+        labels, starts, rows, lost, looked_at = _extend(node, labels, starts, problem, capacity)
         parents.append(rows)
         groups.append(starts)
         dropped, work = max(dropped, lost), work + looked_at
@@ -72,59 +92,61 @@ def _to_end(unary, resources, sizes, gammas):
 
 
 @njit
-def _extend(node, labels, starts, unary, resources, sizes, least, gammas, rest, floor, capacity):
+def _extend(node, labels, starts, problem, capacity):
     """Extend the labels of the node before to `node`; arguments as in `undominated`.
 
-    least (m, N, S): what the nodes after a state use up at least
-    rest (K, N, S): for each multiplier, the best Lagrangian value of the nodes after a state
     Returns (labels, starts, parents, dropped, work); parents: the row that each label came from.
     """
-    states, columns = sizes[node], labels.shape[1]
-    room = min(len(labels), 3 * capacity)
-    fresh, kept, merged = np.empty((3, room, columns))
-    fresh_rows, kept_rows, merged_rows = np.empty((3, room), np.int32)
-    out = np.empty((states * min(room, capacity), columns))
-    parents = np.empty(len(out), np.int32)
+    states, columns = problem.sizes[node], labels.shape[1]
+    fresh, kept, merged, out = _room(states, columns, len(labels), capacity)
     new_starts = np.zeros(states + 1, np.int64)
     dropped, work = -np.inf, 0
     for t in range(states):
         number = 0
         for s in range(len(starts) - 1):
-            found = _step(
-                s, t, node, labels, starts, unary, resources, least, gammas, rest, floor,
-                fresh, fresh_rows,
-            )  # fmt: skip
+            found = _step(node, s, t, labels, starts, problem, fresh)
             work += starts[s + 1] - starts[s]
             if found:
                 # With one resource a label is compared with one other, else with all: 8 take
                 # the time of 1.
                 work += number + found if columns == 2 else number * found // 8
-                number = _merge(
-                    kept, kept_rows, number, fresh, fresh_rows, found, merged, merged_rows
-                )
+                number = _merge(kept, number, fresh, found, merged)
                 kept, merged = merged, kept
-                kept_rows, merged_rows = merged_rows, kept_rows
             # Now and then, so that the lists stay short, and at the end.
             if number > 2 * capacity or (number > capacity and s == len(starts) - 2):
-                if not len(gammas):  # no bounds to choose by
-                    return out[:0].copy(), new_starts, parents[:0].copy(), np.inf, work
-                lost = _choose(kept, kept_rows, number, gammas, rest, node, t, capacity)
+                if not len(problem.gammas):  # no bounds to choose by
+                    return out.labels[:0].copy(), new_starts, out.rows[:0].copy(), np.inf, work
+                lost = _choose(kept, number, problem, node, t, capacity)
                 dropped, number = max(dropped, lost), capacity
         for j in range(number):
-            _copy(kept, kept_rows, j, out, parents, new_starts[t] + j)
+            _copy(kept.labels, kept.rows, j, out.labels, out.rows, new_starts[t] + j)
         new_starts[t + 1] = new_starts[t] + number
     total = new_starts[states]
-    return out[:total].copy(), new_starts, parents[:total].copy(), dropped, work
+    return out.labels[:total].copy(), new_starts, out.rows[:total].copy(), dropped, work
 
 
 @njit
-def _step(
-    s, t, node, labels, starts, unary, resources, least, gammas, rest, floor, fresh, fresh_rows
-):  # fmt: skip
+def _room(states, columns, before, capacity):
+    """Return three _Lists for the labels of one state, and one for those of all states."""
+    room = min(before, 3 * capacity)
+    fresh, kept, merged = np.empty((3, room, columns))
+    fresh_rows, kept_rows, merged_rows = np.empty((3, room), np.int32)
+    length = states * min(room, capacity)
+    out = _List(np.empty((length, columns)), np.empty(length, np.int32))
+    return _List(fresh, fresh_rows), _List(kept, kept_rows), _List(merged, merged_rows), out
+
+
+# The kernels below unpack their tuples once: in a loop, Numba would count references each time.
+
+
+@njit
+def _step(node, s, t, labels, starts, problem, fresh):
     """Extend the labels of state s by the step to state t of `node`; returns how many may go on."""
+    unary, resources, _, least, gammas, rest, floor = problem
+    fresh_labels, fresh_rows = fresh
     found = 0
     for row in range(starts[s], starts[s + 1]):
-        label = fresh[found]
+        label = fresh_labels[found]
         label[0] = labels[row, 0] + unary[node, t]
         fits = True
         for c in range(1, len(label)):
@@ -152,11 +174,12 @@ def _bound(label, gammas, rest, node, state):
 
 
 @njit
-def _merge(a, a_rows, a_count, b, b_rows, b_count, out, out_rows):
-    """Merge two lists of labels, each free of dominated ones; returns the number of labels left.
+def _merge(first, a_count, second, b_count, merged):
+    """Merge two _Lists, each free of dominated labels; returns the number of labels left.
 
     A label of one list can only be dominated by those of the other that come before it.
     """
+    (a, a_rows), (b, b_rows), (out, out_rows) = first, second, merged
     i = j = number = 0
     while i < a_count or j < b_count:
         if j == b_count or (i < a_count and not _before(b[j], a[i])):
@@ -201,11 +224,12 @@ def _is_dominated(label, others, count):
 
 
 @njit
-def _choose(labels, rows, count, gammas, rest, node, state, capacity):
-    """Keep `capacity` of the first `count` labels, those of greatest bound, in their order.
+def _choose(kept, count, problem, node, state, capacity):
+    """Keep `capacity` of a _List's first `count` labels, those of greatest bound, in their order.
 
     Where bounds tie they are spread evenly. Returns the greatest bound that was left out.
     """
+    (labels, rows), gammas, rest = kept, problem.gammas, problem.rest
     bounds = np.empty(count)
     low, high = np.inf, -np.inf
     for j in range(count):

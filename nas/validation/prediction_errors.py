@@ -1,9 +1,10 @@
 """How far predicted latencies are from measured ones."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import spearmanrho
 
 from utils.errors import UserError
 
@@ -37,7 +38,7 @@ def prediction_errors(predicted_ms, measured_ms):
         nrmse=rmse_ms / float(measured_ms.mean()),
         rmse_ms=rmse_ms,
         largest_ms=float(np.abs(errors_ms).max()),
-        rank_correlation=spearman(predicted_ms, measured_ms),
+        rank_correlation=float(spearman(predicted_ms, measured_ms)),
     )
 
 
@@ -48,10 +49,16 @@ def worst_networks(predicted_ms, measured_ms, count=5):
 
 
 def spearman(first, second):
-    """Return the rank correlation of two arrays (n,); NaN if all values of one are equal."""
-    ranks = [rankdata(values) - (len(values) + 1) / 2 for values in (first, second)]
-    lengths = np.linalg.norm(ranks[0]) * np.linalg.norm(ranks[1])
-    return float(ranks[0] @ ranks[1] / lengths) if lengths else float("nan")
+    """Return the rank correlation of two arrays (..., n) along their last axis, shape (...).
+
+    NaN where all values of one are equal, as those of a single one are.
+    """
+    first, second = np.broadcast_arrays(first, second)
+    if first.shape[-1] < 2:
+        return np.full(first.shape[:-1], np.nan)[()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a rank correlation is not defined
+        return spearmanrho(first, second, axis=-1).statistic
 
 
 def spearman_interval(first, second, rng, level=0.9, draws=1000):
@@ -64,6 +71,6 @@ def spearman_interval(first, second, rng, level=0.9, draws=1000):
     if np.isnan(spearman(first, second)):
         return float("nan"), float("nan")
     picked = rng.integers(len(first), size=(draws, len(first)))
-    found = [spearman(first[pairs], second[pairs]) for pairs in picked]
+    found = spearman(first[picked], second[picked])
     low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -9,7 +9,7 @@ from nas.search_space import SearchSpace
 from nas.validation.conformal import Interval
 from nas.width_steps import CLIFF, FREE, WidthCosts
 from pipeline.latency.fit_report import device_name
-from pipeline.latency.page_html import cards, details, note, page, paragraph, picture, table_of
+from pipeline.latency.page_html import details, note, page, paragraph, picture, table_of
 from pipeline.latency.plots import plot_coverage, plot_latency_table, plot_width_costs
 from pipeline.latency.plots_of_fit import plot_cross_validation
 from utils.formatting import percent, rounded, rounded_up
@@ -45,12 +45,12 @@ def write_report(table, path):
         "Metadata": lambda: metadata(table),
     }
     bar = progress_bar(parts.items(), desc="drawing", leave=False, delay=1)
-    sections = [(heading, part()) for heading, part in bar]
+    sections = {heading: part() for heading, part in bar}
     text = page(
         title=f"Latency table {Path(table.source).name}",
         subtitle=f"{device_name(table.metadata)} · input {space.input_size}×{space.input_size}, "
         f"{space.classes} classes · latency in ms per image",
-        summary=summary(table, fitted, costs),
+        cards=summary(table, fitted, costs),
         sections=sections,
     )
     with atomic_write(path) as file:
@@ -58,7 +58,7 @@ def write_report(table, path):
 
 
 def summary(table, fitted, costs):
-    """Return the cards at the top: a number and what it is."""
+    """Return what the cards at the top say: (number, what it is) pairs."""
     space = costs.space
     fastest, slowest = (table.predict(c) for c in (space.smallest, space.largest))
     facts = [
@@ -77,16 +77,17 @@ def summary(table, fitted, costs):
             weights += f", R = {rounded(fitted['strength'])}"
         facts.append((weights, f"prior: {fitted['prior']}"))
         facts.append((fitted["status"], f"solver {fitted['solver']}"))
-    return cards(facts)
+    return facts
 
 
 def trust(table, fitted):
     """Return the section on cross-validated errors, intervals and the learning curve."""
     if "cross_validation" not in fitted:
-        return note(
+        text = (
             "This table does not state how it was validated: it comes from another program, or was "
             "fitted to too few samples. Use latency.py validate on networks it was not fitted to."
         )
+        return [note(text)]
     parts = [
         paragraph(
             "Errors of networks that a table was not fitted to, over the strength R of the linear "
@@ -105,7 +106,7 @@ def trust(table, fitted):
                 "errors). It knows no drift that the samples do not show."
             )
         )
-    return "".join(parts)
+    return parts
 
 
 def _learning(points):
@@ -132,7 +133,7 @@ def steps(costs):
         picture(lambda file: plot_width_costs(costs, file), "added latency per width"),
     ]
     if not notable:
-        return "".join([*parts, note("No step differs notably from its layer's usual step.")])
+        return [*parts, note("No step differs notably from its layer's usual step.")]
     rows = [
         (
             step.layer,
@@ -148,14 +149,14 @@ def steps(costs):
     parts.append(table_of(names, rows))
     if len(notable) > ROWS:
         parts.append(paragraph(f"The {ROWS} largest of {len(notable)}."))
-    return "".join(parts)
+    return parts
 
 
 def dominated(costs):
     """Return the section on widths that a wider one makes pointless."""
     found = costs.dominated()
     if not found:
-        return note("None: every wider width is slower, on average over the neighbours' widths.")
+        return [note("None: every wider width is slower, on average over the neighbours' widths.")]
     rows = [
         (
             each.layer,
@@ -168,19 +169,19 @@ def dominated(costs):
     ]
     names = ("layer", "width", "not slower", "saves, ms", "for the neighbours' widths")
     text = "A search never needs these: a wider choice of the same layer is not slower."
-    return paragraph(text) + table_of(names, rows)
+    return [paragraph(text), table_of(names, rows)]
 
 
 def heat_maps(table, space):
     """Return the section with the table itself."""
-    return picture(lambda file: plot_latency_table(table, space, file), "latency table heat maps")
+    return [picture(lambda file: plot_latency_table(table, space, file), "latency table heat maps")]
 
 
 def coverage(fitted, space):
     """Return the section on how often each variable was sampled."""
     counts = np.array([int(count) for count in fitted.get("coverage", "").split()])
     if len(counts) != len(space.variables):
-        return note("This table does not state how often its variables were sampled.")
+        return [note("This table does not state how often its variables were sampled.")]
     never = int((counts == 0).sum())
     text = (
         f"How often each of the {len(counts)} variables occurs in the samples: median "
@@ -188,15 +189,15 @@ def coverage(fitted, space):
     )
     unseen = f"{never} were never seen (red): their values come from monotonicity and the prior."
     text += unseen if never else "Each was seen at least once."
-    return paragraph(text) + picture(lambda file: plot_coverage(counts, space, file), "coverage")
+    return [paragraph(text), picture(lambda file: plot_coverage(counts, space, file), "coverage")]
 
 
 def metadata(table):
     """Return the section with the metadata, long lists left out."""
     if not table.metadata:
-        return note("There is no metadata file beside this table: its device is not known.")
+        return [note("There is no metadata file beside this table: its device is not known.")]
     stated = {**table.metadata}
     if "fit" in stated:
         left_out = ("cross_validation", "learning_curve", "coverage", "residuals_per_mille")
         stated["fit"] = {k: v for k, v in stated["fit"].items() if k not in left_out}
-    return details("what was measured, on what and how", json.dumps(stated, indent=2))
+    return [details("what was measured, on what and how", json.dumps(stated, indent=2))]

@@ -65,7 +65,18 @@ def test_a_full_disk_is_named(tmp_path):
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_no_framework_is_loaded():
-    """Oracle: the modules of a process that imports the module."""
-    code = "import sys, utils.tensorboard; assert not {'torch', 'mxnet'} & sys.modules.keys()"
+def test_two_logs_of_one_process_are_two_files(tmp_path):
+    """Oracle: the number of files; both begin in the same second, unless the machine is slow."""
+    for _ in range(2):
+        with ScalarLog(tmp_path):
+            pass
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_nothing_is_imported_without_a_folder():
+    """Oracle: the modules of a process that has no folder for its curves."""
+    code = (
+        "import sys; from utils.tensorboard import ScalarLog; ScalarLog(None).scalars(1, {'a': 1});"
+        "assert not {'torch', 'mxnet', 'tensorboardX'} & sys.modules.keys()"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

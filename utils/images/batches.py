@@ -71,34 +71,22 @@ class DatasetBatches:
         return self.read(self.val, keys, self.workers, fill=False)
 
 
-def epoch_batches(size, batch_size, seed, epoch, last_batch="discard"):
-    """Return an epoch's batches, lists of keys (epoch, index), shuffled by (seed, epoch).
+def epoch_batches(size, batch_size, seed, epoch):
+    """Return an epoch's full batches, lists of keys (epoch, index), shuffled by (seed, epoch).
 
-    last_batch: what becomes of a last batch that is not full: 'discard' or 'keep'
-    Raises UserError if that leaves no batch.
+    Raises UserError if there is none.
     """
     order = np.random.default_rng((seed, epoch)).permutation(size)
-    batches = _split(order, batch_size, epoch)
-    if last_batch == "discard":
-        batches = [batch for batch in batches if len(batch) == batch_size]
-    elif last_batch != "keep":
-        raise ValueError(f"last_batch is {last_batch!r}: choose 'discard' or 'keep'")
-    if not batches:
-        raise _too_few(size, batch_size)
-    return batches
+    return _split(order, batch_size, epoch)[: full_batches(size, batch_size)]
 
 
 def full_batches(size, batch_size):
     """Return how many full batches so many training images make; UserError if it is none."""
     if size < batch_size:
-        raise _too_few(size, batch_size)
+        raise UserError(
+            f"{size} training images do not fill a batch of {batch_size}: choose a smaller batch"
+        )
     return size // batch_size
-
-
-def _too_few(size, batch_size):
-    return UserError(
-        f"{size} training images do not fill a batch of {batch_size}: choose a smaller batch"
-    )
 
 
 def validation_batches(size, batch_size):

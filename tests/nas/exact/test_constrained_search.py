@@ -199,7 +199,6 @@ def test_an_unreachable_target_names_the_least_latency_of_what_has_a_score():
     assert least_sum(unary, pairwise) == 2
     with pytest.raises(InfeasibleError, match=r"target 1\.9 ms .* configuration, 2 ms") as error:
         search(unary, pairwise, 1.9)
-    assert error.value.least == 2
     assert isinstance(error.value, UserError)
     with pytest.raises(InfeasibleError, match=r"target 1e\+06 MACs .* least cost .* 2e\+06 MACs"):
         solve(

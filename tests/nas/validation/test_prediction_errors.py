@@ -27,6 +27,23 @@ def test_rank_correlation_equals_scipys_with_ties():
     assert prediction_errors(first + 1, second + 1).rank_correlation == pytest.approx(expected)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ([1, 1, 1], [1, 2, 3], np.nan),
+        ([1, 2, 3], [2, 2, 2], np.nan),
+        ([1], [2], np.nan),
+        ([1, 2], [3, 4], 1),
+        ([1, 2], [4, 3], -1),
+        ([1, 2, np.inf], [1, 2, 3], 1),
+    ],
+)
+def test_rank_correlation_of_few_or_equal_values_comes_without_a_warning(first, second, expected):
+    """Oracle: by hand."""
+    assert spearman(first, second) == pytest.approx(expected, nan_ok=True)
+
+
 def test_one_network_has_no_rank_correlation_and_none_is_an_error():
     assert np.isnan(prediction_errors([1.0], [2.0]).rank_correlation)
     with pytest.raises(UserError, match="no network"):

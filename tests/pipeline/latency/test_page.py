@@ -64,6 +64,7 @@ def samples():
 
 def test_the_page_holds_everything_inside_itself(samples, tmp_path):
     metadata = {"device": "cpu", "device_name": "a <b>fast</b> & small one", "threads": 2}
+    metadata["place"] = '"><script>{{ 7 * 7 }}'
     table = fit_validated(samples, SPACE, np.random.default_rng(0), 100, "auto", metadata)
     write_report(table, tmp_path / "page.html")
     reader = read(tmp_path / "page.html")
@@ -74,6 +75,7 @@ def test_the_page_holds_everything_inside_itself(samples, tmp_path):
     assert all(re.fullmatch(r"#s\d", link) for link in reader.links)
     assert "http" not in text
     assert "<script" not in text
+    assert "{{ 7 * 7 }}" in text
     assert "a &lt;b&gt;fast&lt;/b&gt; &amp; small one, 2 threads" in text
     assert f"± {100 * table.metadata['fit']['interval']['half_width']:.2f}".rstrip("0") in text
 

@@ -32,23 +32,21 @@ def test_a_random_part_has_different_images_of_its_dataset():
 # The order of an epoch
 
 
-@given(
-    st.integers(1, 60), st.integers(1, 20), st.integers(0, 5), st.sampled_from(["keep", "discard"])
-)
-def test_an_epoch_visits_every_image_at_most_once(size, batch_size, epoch, last_batch):
+@given(st.integers(1, 60), st.integers(1, 20), st.integers(0, 5))
+def test_an_epoch_visits_every_image_at_most_once(size, batch_size, epoch):
     """Oracle: the set of all indices, and the arithmetic of full batches."""
-    if last_batch == "discard" and size < batch_size:
+    if size < batch_size:
         with pytest.raises(UserError, match="do not fill a batch"):
-            epoch_batches(size, batch_size, 0, epoch, last_batch)
+            epoch_batches(size, batch_size, 0, epoch)
         return
-    batches = epoch_batches(size, batch_size, 0, epoch, last_batch)
+    batches = epoch_batches(size, batch_size, 0, epoch)
     keys = [key for batch in batches for key in batch]
     assert {e for e, _ in keys} == {epoch}
     indices = [index for _, index in keys]
     assert len(set(indices)) == len(indices)
     assert set(indices) <= set(range(size))
-    assert len(indices) == (size if last_batch == "keep" else size // batch_size * batch_size)
-    assert all(len(batch) == batch_size for batch in batches[:-1])
+    assert len(indices) == size // batch_size * batch_size
+    assert all(len(batch) == batch_size for batch in batches)
 
 
 def test_an_epoch_is_shuffled_by_seed_and_epoch():
@@ -64,12 +62,11 @@ def test_validation_is_in_order_and_whole():
     assert validation_batches(5, 2) == [[(0, 0), (0, 1)], [(0, 2), (0, 3)], [(0, 4)]]
 
 
-def test_unknown_last_batch_and_empty_batches_are_refused():
+def test_empty_batches_are_refused():
     """Oracle: the contract of the arguments."""
-    with pytest.raises(ValueError, match="rollover"):
-        epoch_batches(5, 2, 0, 0, "rollover")
-    with pytest.raises(UserError, match="batch size 0"):
-        validation_batches(5, 0)
+    for batches in (lambda: epoch_batches(5, 0, 0, 0), lambda: validation_batches(5, 0)):
+        with pytest.raises(UserError, match="batch size 0"):
+            batches()
 
 
 def test_full_batches_are_counted_and_none_is_refused():
