@@ -53,6 +53,17 @@ def trainable(net):
     return {n: p for n, p in net.collect_params().items() if p.grad_req != "null"}
 
 
+def difference_of_all(actual, expected):
+    """Return the difference of two gradients over all parameters as one vector, relative.
+
+    What a few ReLUs on the edge decide, by how kernels round, changes it little.
+    """
+    assert actual.keys() == expected.keys()
+    differences = [actual[name] - gradient for name, gradient in expected.items()]
+    squares = [sum((each**2).sum() for each in them) for them in (differences, expected.values())]
+    return np.sqrt(squares[0] / squares[1])
+
+
 def greatest_difference(actual, expected):
     """Return the greatest difference of two gradients over all parameters, relative to the size.
 
