@@ -21,6 +21,7 @@ from models.pytorch.recipe import make_objective, make_optimiser
 from models.recipe import learning_rates
 from pipeline.final.options import parse_options
 from tests.helpers.final_runs import SMALL, lines_of, losses, train
+from tests.helpers.threads import same_threads
 from train_final import JITTER, LIGHTING
 from utils.images.batches import DatasetBatches
 from utils.images.open_dataset import open_dataset
@@ -35,7 +36,7 @@ def command(launcher, options, out):
     """Return the command of a run in two processes, and its environment."""
     files = ["--save-dir", str(out), "--logging-file", str(out / "log")]
     words = [sys.executable, *launcher, "train_final.py", *options.split(), *files]
-    return words, {**os.environ, "OMP_NUM_THREADS": "1"}
+    return words, same_threads("mxnet" if launcher is MXNET else "pytorch")
 
 
 def run(launcher, options, out):

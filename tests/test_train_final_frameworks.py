@@ -1,7 +1,6 @@
 """train_final.py in both frameworks: the same files, exact resumption after a kill, exports."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,12 +10,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import torch
 
 from models.pytorch import final as torch_final
 from models.recipe import learning_rates
 from pipeline.final.options import parse_options
 from tests.helpers.final_runs import SMALL, losses, train
+from tests.helpers.threads import same_threads
 from utils import checkpoints
 from utils.images.open_dataset import open_dataset
 
@@ -81,13 +80,13 @@ def test_the_exported_network_has_the_reported_accuracy(learned, folder, batch_s
     assert right.mean() == pytest.approx(best["val_top1"])
 
 
-def run(code):
-    """Run Python code in a process of its own, with one thread as here; return it, ended."""
+def run(code, framework):
+    """Run Python code in a process of its own, with as many threads; return it, ended."""
     return subprocess.run(
         [sys.executable, "-c", code],
         check=False,
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env=same_threads(framework),
         capture_output=True,
         text=True,
         timeout=300,
@@ -100,7 +99,8 @@ def test_a_run_killed_within_an_epoch_goes_on_exactly(framework, name, folder, t
     options = f"{SMALL} --data-dir {folder} --framework {framework} --num-epochs 3"
     options += " --save-frequency 1 --mixup --lr-mode cosine --warmup-epochs 1 --resume-last"
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    ended = run(f"""
+    ended = run(
+        f"""
 import itertools, os, signal
 import train_final
 from models.{PACKAGES[framework]}.final import {name} as Training
@@ -111,8 +111,9 @@ def step(*arguments):
     return train(*arguments)
 Training.step = step
 train_final.main({[*options.split(), "--save-dir", str(killed), "--logging-file", f"{killed}/log"]})
-""")
-    torch.set_num_threads(1)  # sums are rounded otherwise with another number of threads
+""",
+        framework,
+    )
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     assert json.loads((killed / "results.jsonl").read_text())["epoch"] == 1  # one line
     results = [train(options, out) for out in (whole, killed)]
@@ -137,7 +138,7 @@ train_final.main({f"{options} {files}".split()!r})
 loaded = [name for name in sys.modules if name.split(".")[0] in ({other!r}, "gluoncv")]
 print("loaded:", loaded if {framework!r} == "pytorch" else [n for n in loaded if n == {other!r}])
 """
-    ended = run(code)
+    ended = run(code, framework)
     assert ended.stdout.splitlines()[-1:] == ["loaded: []"], ended.stderr
 
 

@@ -28,6 +28,7 @@ from tests.helpers.search_runs import (
     without_speed,
     write_table,
 )
+from tests.helpers.threads import same_threads
 from utils import checkpoints, write_records
 from utils.formatting import rounded_up
 
@@ -161,6 +162,7 @@ def test_a_killed_training_resumes_to_the_results_of_an_uninterrupted_one(
 ):
     options = ["--AOWS", "--AOWS-warmup", "1", "--print-freq", "1", "--framework", framework]
     options += ["--window", "300"]  # less than an epoch has
+    environment = same_threads(framework)
     train_nas.main(arguments(model, tmp_path / "whole", *options, epochs=3))
     if within:
         options += ["--checkpoint-steps", "2"]  # of 5 steps an epoch
@@ -168,7 +170,11 @@ def test_a_killed_training_resumes_to_the_results_of_an_uninterrupted_one(
         sys.executable, "train_nas.py", *arguments(model, tmp_path / "killed", *options, epochs=3)
     ]  # fmt: skip
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
     )
     awaited = "checkpoint-0001-000002.npz" if within else "checkpoint-0001.npz"
     while not list(tmp_path.glob(f"killed/{awaited}")):
