@@ -30,7 +30,7 @@ from nas.latency_table import LatencyTable
 from nas.sampling import draw_configurations
 from nas.validation.conformal import Interval
 from nas.validation.validated_fit import fit_validated, number_of_fits
-from pipeline.latency.benchmark import as_json, as_text, facts, open_networks, predict, result
+from pipeline.latency.benchmark import as_json, as_text, open_networks, predict, result
 from pipeline.latency.conditions import refuse_other_networks, speed_ratio, warn_of_differences
 from pipeline.latency.fit_report import device_name, fit_as_text, validation_as_text
 from pipeline.latency.options import fit_weights, measuring, parse_args, search_space
@@ -154,7 +154,7 @@ def benchmark(args):
     workload, protocol = measuring(args)
     device = open_device(args.device, workload)
     metadata = describe(args, device, search_space(args), protocol)
-    precisions = {facts(network, workload)["precision"] for network in networks}
+    precisions = {network.precision or workload.dtype for network in networks}
     metadata["dtype"] = ", ".join(sorted(precisions))  # files have their own
     if table:
         warn_of_differences(table.metadata, metadata)

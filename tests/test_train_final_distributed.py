@@ -75,7 +75,6 @@ def test_two_torch_processes_are_one_that_splits_its_batches(folder, tmp_path):
     """Oracle: a loop over two copies of the network, which get the mean of their gradients."""
     text = f"{SMALL} {RECIPE} --data-dir {folder} --framework pytorch"
     both = run(TORCH, text, tmp_path)
-    torch.set_num_threads(1)
     options = parse_options("", text.split())
     train_set, val = open_dataset(folder, 32, 3, colour_jitter=JITTER, lighting=LIGHTING)
     shares = [DatasetBatches(train_set, val, 8, 0, 3, batches, rank, 2) for rank in (0, 1)]

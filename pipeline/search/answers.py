@@ -8,7 +8,7 @@ from msgspec import Struct
 from models.mobilenet_v1 import count_macs, count_parameters
 from nas import baselines
 from nas.exact.pareto import front
-from pipeline.search.folder import DECISIONS, OF_VERIFY, REPORTS, RESULTS
+from pipeline.search.folder import DECISIONS, OF_VERIFY, REPORTS, RESULTS, Decision
 from pipeline.search.limits import latency_field
 from utils.formatting import as_typed, rounded_up, within
 from utils.json_lines import read_lines, write_lines
@@ -28,15 +28,6 @@ class TrainedLine(Struct, frozen=True):
     accuracy: float
     latency_ms: float
     target_ms: float
-
-
-class DecisionLine(Struct, frozen=True):
-    """What is drawn of a line of aows.jsonl."""
-
-    progress: float
-    temperature: float
-    configuration: list[int] | None  # None: no configuration met all limits
-    probabilities: list[list[float]]
 
 
 def refuse_inputs_in_folder(options):
@@ -242,5 +233,5 @@ def draw_pictures(options, space, answers):
         plot_search_training(trained, folder / "curves.png")
     decisions = folder / DECISIONS
     if options.AOWS and decisions.is_file() and decisions.stat().st_size:
-        lines = [line for _, line in read_lines(decisions, DecisionLine)]
+        lines = [line for _, line in read_lines(decisions, Decision)]
         plot_probabilities(lines, space, folder / "probabilities.png")

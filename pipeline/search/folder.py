@@ -37,12 +37,12 @@ class _Result(msgspec.Struct):
     score: Finite
 
 
-class _Decision(msgspec.Struct):
+class Decision(msgspec.Struct):
     """What every line of aows.jsonl has."""
 
     progress: Finite
     temperature: Finite
-    configuration: list[Natural] | None
+    configuration: list[Natural] | None  # None: no configuration met all limits
     probabilities: list[list[Finite]]
 
 
@@ -160,7 +160,7 @@ def _check_own(folder):
     """Raise UserError if a folder holds another program's files."""
     for path in sorted(folder.glob(OF_TRAIN_FINAL)):
         raise UserError(f"{path} is of train_final.py: choose another --expname")
-    for name, kind in ((RESULTS, _Result), (DECISIONS, _Decision)):
+    for name, kind in ((RESULTS, _Result), (DECISIONS, Decision)):
         for number, (_, line) in enumerate(_lines(folder / name), start=1):
             try:
                 msgspec.convert(json.loads(line), kind)
