@@ -1,16 +1,19 @@
 """Measure networks on a device, and model its latency: the first step of AOWS.
 
-  latency.py generate -D cpu --biased -N 8000 output/samples.jsonl    time networks of random widths
-  latency.py generate -D cpu --biased --until 1.5 output/samples.jsonl  until the error is 1.5 %
+  latency.py generate -D cpu -N 8000 output/samples.jsonl             time networks of random widths
+  latency.py generate -D cpu --until 1.5 output/samples.jsonl         until the error is 1.5 %
   latency.py fit output/samples.jsonl output/model.jsonl              fit the latency table
   latency.py fit output/samples.jsonl output/model.jsonl -K 100       the same by Eq. (7) alone
   latency.py validate output/val.jsonl output/model.jsonl output/plot.png
   latency.py report output/model.jsonl output/model.html              all about the table, one page
   latency.py benchmark -D cpu "(16, 32, …)" 0.5xMOBILENET             time single configurations
   latency.py benchmark -D onnxruntime output/final/mobilenet-best.onnx  time a network as exported
+  latency.py generate -D command --command "./time {onnx} {runs}" output/samples.jsonl
+  latency.py devices                                                  which devices are usable here
+  latency.py generate -D onnxruntime --host pi@kitchen output/samples.jsonl   on another machine
 
-Latency is in milliseconds per image: the time of a batch / the batch size. Beside every file of
-samples and every model stands <file>.meta.json, which says what was measured and how.
+Latency is in milliseconds per image: the time of a batch / the batch size. Every samples
+file and every model has a <file>.meta.json beside it, which says what was measured and how.
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -20,76 +23,111 @@ if __name__ == "__main__":  # before the imports that take seconds
 
 import itertools
 import os
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from models.network import REFERENCE, Network
 from nas.latency_table import LatencyTable
 from nas.sampling import draw_configurations
 from nas.validation.conformal import Interval
 from nas.validation.validated_fit import fit_validated, number_of_fits
-from pipeline.latency.benchmark import as_json, as_text, open_networks, predict, result
-from pipeline.latency.conditions import refuse_other_networks, speed_ratio, warn_of_differences
-from pipeline.latency.fit_report import device_name, fit_as_text, validation_as_text
-from pipeline.latency.options import fit_weights, measuring, parse_args, search_space
+from pipeline.latency.benchmark import (
+    as_json,
+    as_text,
+    of_all_precisions,
+    open_networks,
+    predict,
+    result,
+)
+from pipeline.latency.conditions import (
+    describe,
+    refuse_other_networks,
+    speed_ratio,
+    warn_of_differences,
+)
+from pipeline.latency.device_list import device_lines
+from pipeline.latency.fit_report import (
+    device_name,
+    errors_as_text,
+    fit_as_text,
+    kinds_of,
+    validation_as_text,
+)
+from pipeline.latency.measuring_options import host_of, measuring
+from pipeline.latency.options import (
+    add_benchmark,
+    add_devices,
+    add_fit,
+    add_generate,
+    add_report,
+    add_validate,
+    design_of,
+    drawing,
+    fit_prior,
+    fit_weights,
+    search_space,
+)
 from pipeline.latency.page import write_report
 from pipeline.latency.plots import plot_correlation
 from pipeline.latency.plots_of_fit import plot_cross_validation
-from pipeline.latency.samples import drift, load_samples, sample_line
-from pipeline.latency.samples_file import SamplesFile
+from pipeline.latency.progress import fitting_progress, timing_progress
+from pipeline.latency.samples import answers_in, drift, load_samples, sample_line
+from pipeline.latency.samples_file import SamplesFile, begun_metadata
 from pipeline.latency.stopping_check import StoppingCheck
+from pipeline.latency.verdict import open_target, reference_of, resolution_as_text
 from utils.atomic_files import is_special, remove_leftovers
+from utils.command_line import Parser
 from utils.devices import open_device
 from utils.devices.bench import Bench
 from utils.devices.timing import NOISY
 from utils.errors import exits_with_one_line
 from utils.memory import naming_what_needs_memory
 from utils.output_paths import PAGE, PICTURE, TABLE, refuse_overwriting
-from utils.progress import progress_bar, warn
+from utils.progress import warn
 
 
 def generate(args):
-    """Time `count` networks, less those that the samples file holds, or until they are enough."""
+    """Time `count` networks, less those that the samples file holds, or until there are enough."""
     remove_leftovers(Path(args.samples).parent)
     space = search_space(args)
     cache = None if is_special(args.samples) else f"{args.samples}.timing_cache"
-    workload, protocol = measuring(args, timing_cache=cache)
-    device = open_device(args.device, workload)
-    metadata = describe(args, device, space, protocol)
+    workload, protocol = measuring(args, space.input_size, space.classes, timing_cache=cache)
+    device = open_device(args.device, workload, host_of(args))
+    drawn = drawing(args, begun_metadata(args.samples))
+    metadata = describe(args.device, device, workload, protocol, space, drawn)
     check = StoppingCheck(args.until, space, bool(protocol.rounds), args.seed)
     with SamplesFile(args.samples, metadata, space, args.save_every) as file:
         done, total = len(file.samples), args.count * args.repetitions
         if done < total and not check.stops(file.samples):
             recorded = [configuration for configuration, *_ in file.samples]
-            draws = draw_configurations(space, args.seed, args.biased, args.repetitions, recorded)
-            sizes = space.input_size, space.classes
-            networks = (Network(draw, *sizes) for draw in itertools.islice(draws, total - done))
-            largest = Network(space.largest, *sizes)
+            draws = draw_configurations(
+                space, args.seed, design_of(drawn), args.repetitions, recorded
+            )
+            networks = map(space.network_of, itertools.islice(draws, total - done))
+            largest = space.network_of(space.largest)
             rng = np.random.default_rng((args.seed, done, 1))  # the order within the rounds
             file.note(state_before=device.state())
             with (
-                Bench(device, Network.reference(*sizes), workload, protocol, rng) as bench,
-                networks_bar(done, total, args.iterations) as bar,
+                Bench(device, space.reference, workload, protocol, rng) as bench,
+                timing_progress(done, total, protocol, at_most=bool(args.until)) as advance,
             ):
-                for group, timed in bench.time_groups(networks, largest, bar.update):
+                for group, timed in bench.time_groups(networks, largest, advance):
                     pairs = zip(group, timed, strict=True)
                     file.append([sample_line(*pair, workload, protocol) for pair in pairs])
                     if check.stops(file.samples, last=len(file.samples) == total):
                         break
             references_ms = [details["reference_ms"] for *_, details in file.samples]
             file.note(drift=drift(references_ms), state_after=device.state())
-    report_samples(args.samples, file.samples)
+    report_samples(args.samples, file.samples, space.description.reference)
 
 
-def report_samples(path, samples):
-    """Print how many samples a file holds, how noisy they are, and the reference's drift."""
+def report_samples(path, samples, name):
+    """Print how many samples a file holds, how noisy they are, and the drift of a reference."""
     seen = drift([details["reference_ms"] for *_, details in samples])
     level = seen["median_ms"]
     print(f"{path}: {len(samples)} samples")
     print(
-        f"reference network {REFERENCE}: {level:.4g} ms per image, from "
+        f"reference network {name}: {level:.4g} ms per image, from "
         f"{seen['min_ms'] / level - 1:+.1%} to {seen['max_ms'] / level - 1:+.1%} over the run"
     )
     spreads = (details.get("iqr_ms", 0) / details.get("median_ms", 1) for *_, details in samples)
@@ -110,14 +148,15 @@ def fit(args):
     samples, space, metadata = load_samples(args.samples)
     weights = fit_weights(args)
     rng = np.random.default_rng(args.seed)
-    with progress_bar(total=number_of_fits(*weights), desc="fitting", leave=False, delay=1) as bar:
-        table = fit_validated(samples, space, rng, *weights, metadata, bar.update)
+    with fitting_progress(number_of_fits(*weights), "fitting") as tick:
+        table = fit_validated(samples, space, rng, *weights, metadata, tick, fit_prior(args))
     folder = Path(args.model).parent
-    table.metadata["fit"]["samples_files"] = [os.path.relpath(p, folder) for p in args.samples]
+    files = [os.path.relpath(path, folder) for path in args.samples]
+    table = table.with_metadata(table.metadata.stating_of_fit(samples_files=files))
     table.save(args.model)
     print(fit_as_text(table, args.model))
-    if "cross_validation" in table.metadata["fit"]:
-        plot_cross_validation(table.metadata["fit"], curve)
+    if table.metadata.fit.cross_validation:
+        plot_cross_validation(table.metadata.fit, curve)
         print(f"{curve}: cross-validated error over R, K and the number of samples")
 
 
@@ -132,8 +171,11 @@ def validate(args):
     measured_ms = np.array(measured_ms) * speed_ratio(table.metadata, metadata)
     predicted_ms = np.array([table.predict(configuration) for configuration in configurations])
     interval = Interval.of(table)
-    plot_correlation(predicted_ms, measured_ms, args.plot, device_name(metadata), interval)
+    kinds = kinds_of(configurations, space, answers_in(args.samples, space))
+    title = device_name(metadata)
+    plot_correlation(predicted_ms, measured_ms, args.plot, title, interval, kinds)
     print(validation_as_text(configurations, predicted_ms, measured_ms, interval))
+    print(errors_as_text(predicted_ms, measured_ms, interval, kinds))
     print(f"{args.plot}: measured against predicted latency, ms per image")
 
 
@@ -146,38 +188,52 @@ def report(args):
 
 def benchmark(args):
     """Time configurations and ONNX files, and print what they cost."""
-    networks, args.input_size, args.classes = open_networks(args)
+    networks, space = open_networks(
+        args.configurations, args.device, args.network, args.input_size, args.classes
+    )
+    sizes = space.input_size, space.classes
     table = LatencyTable.load(args.latency_model) if args.latency_model else None
     if table:
-        refuse_other_networks(table, args)
+        refuse_other_networks(table, space, args.configurations)
+    target_ms = open_target(args.latency_target, table)
     predictions_ms = [predict(table, network) if table else None for network in networks]
-    workload, protocol = measuring(args)
-    device = open_device(args.device, workload)
-    metadata = describe(args, device, search_space(args), protocol)
-    precisions = {network.precision or workload.dtype for network in networks}
-    metadata["dtype"] = ", ".join(sorted(precisions))  # files have their own
+    workload, protocol = measuring(args, *sizes)
+    device = open_device(args.device, workload, host_of(args))
+    drawn = {"seed": args.seed}
+    metadata = describe(args.device, device, workload, protocol, space, drawn)
     if table:
-        warn_of_differences(table.metadata, metadata)
-    metadata["state_before"] = device.state()
-    reference = Network.reference(args.input_size, args.classes)
+        warn_of_differences(table.metadata, of_all_precisions(metadata, networks))
+    reference_ms = reference_of(table, of_all_precisions(metadata, networks), target_ms)
+    metadata = metadata.stating(state_before=device.state())
     largest = max(networks, key=lambda network: network.bytes(workload.batch_size))
-    timed = []
+    timed, rng = [], np.random.default_rng(args.seed)
     with (
-        Bench(device, reference, workload, protocol, np.random.default_rng(args.seed)) as bench,
-        networks_bar(0, len(networks), args.iterations) as bar,
+        Bench(device, space.reference, workload, protocol, rng) as bench,
+        timing_progress(0, len(networks), protocol) as advance,
     ):
-        for _, group in bench.time_groups(networks, largest, bar.update):
+        for _, group in bench.time_groups(networks, largest, advance):
             timed += group
     results = [
-        result(*each, workload, protocol)
+        result(*each, workload, protocol, reference_ms, target_ms)
         for each in zip(networks, timed, predictions_ms, strict=True)
     ]
     results.sort(key=lambda each: each["latency_ms"])
-    metadata["state_after"] = device.state()
-    print(as_json(results, metadata) if args.json else as_text(results, metadata))
+    metadata = of_all_precisions(metadata.stating(state_after=device.state()), networks)
+    if args.json:
+        print(as_json(results, metadata))
+    else:
+        print(as_text(results, metadata))
+        if target_ms and (text := resolution_as_text(args.latency_target, target_ms, table)):
+            print(text)
     for name, one in zip(args.configurations, timed, strict=True):
         if one.measurement.warning:
             warn(f"{name}: {one.measurement.warning}")
+
+
+def devices(args):
+    """Tell which devices can be used on this machine, and why the others cannot."""
+    for line in device_lines():
+        print(line, flush=True)  # each runtime takes seconds to load
 
 
 def prepare_outputs(inputs, outputs):
@@ -187,40 +243,25 @@ def prepare_outputs(inputs, outputs):
         remove_leftovers(Path(path).parent)
 
 
-def describe(args, device, space, protocol):
-    """Return the metadata of measurements: what is measured, on what and how."""
-    options = ("dtype", "batch_size", "threads", "tf32", "channels_last", "cuda_graph")
-    sampling = ("seed", "biased", "repetitions")
-    return {
-        "latency": "milliseconds per image: the time of a batch / the batch size",
-        "device": args.device,
-        **device.describe(),
-        **{name: getattr(args, name) for name in options},
-        "trt_builder": args.trt_builder,
-        "protocol": {**asdict(protocol), "reference": REFERENCE},
-        "search_space": space.as_dict(),
-        **{name: getattr(args, name) for name in sampling if hasattr(args, name)},
-    }
-
-
-def networks_bar(done, total, iterations):
-    """Return a progress bar over networks that advances with every timed run."""
-    return progress_bar(
-        initial=done * iterations,
-        total=total * iterations,
-        unit_scale=1 / iterations,
-        desc="timing networks",
-        bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} [{elapsed}<{remaining}]",
-    )
+def build_parser():
+    """Return the parser of the stages; `run` is the function of the chosen stage."""
+    parser = Parser(prog="latency.py", description=__doc__)
+    stages = parser.add_subparsers(required=True, metavar="STAGE")
+    add_generate(stages).set_defaults(run=generate)
+    add_fit(stages).set_defaults(run=fit)
+    add_validate(stages).set_defaults(run=validate)
+    add_report(stages).set_defaults(run=report)
+    add_benchmark(stages).set_defaults(run=benchmark)
+    add_devices(stages).set_defaults(run=devices)
+    return parser
 
 
 @exits_with_one_line
 @naming_what_needs_memory("--batch-size", "--input-size")
 def main(argv=None):
     """Run the stage that the command line names."""
-    args = parse_args(__doc__, argv)
-    stages = (generate, fit, validate, report, benchmark)
-    {stage.__name__: stage for stage in stages}[args.stage](args)
+    args = build_parser().parse_args(argv)
+    args.run(args)
 
 
 if __name__ == "__main__":

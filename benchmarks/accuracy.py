@@ -1,18 +1,24 @@
 """Are the searched widths better at equal latency? Every answer retrained from scratch.
 
     python -m benchmarks.accuracy                  the whole benchmark, on two cores
-    python -m benchmarks.accuracy --own            also what `train_nas.py --scores monotone` and
-                                                   `--rerank` answer: half as long again
-    python -m benchmarks.accuracy --report         what is finished, as table and picture
+    python -m benchmarks.accuracy --noise          only: can such retraining tell widths apart?
+                                                   12 random networks of equal latency, two seeds
+    python -m benchmarks.accuracy --slots 16       on 16 cores, one job each
+    python -m benchmarks.accuracy --report         what is finished, as tables and a picture
     python -m benchmarks.accuracy --miniature      all steps on the digits, in minutes
 
-One latency table (ONNX Runtime, one thread, 32×32, batch 1), three targets, three seeds. From one
-OWS supernet per seed: the best uniform multiplier, a random feasible configuration, greedy
-slimming, OWS by bisection and exact. AOWS, by independent and by joint draws, trains its own
-supernet per target and seed. All answers are measured together at the end.
+One latency table (ONNX Runtime, one thread, 32×32, batch 64, of which dispatch takes less than at
+batch 1: there the narrowest network takes 28 % of the widest one's time, here 17 %, with 5 % of its
+operations), four targets, five seeds. Methods: the widest uniform network of any multiplier; a
+random feasible configuration; greedy slimming; OWS and AOWS as in the paper, by means and
+bisection; and as they are here, by --scores fitted; and, if `make peers` has installed them,
+Torch-Pruning (magnitude, Taylor) and Model-Optimizer's FastNAS on the widest network, trained. All
+OWS answers of a seed come from one supernet; AOWS trains its own per target, from OWS's warm-up on.
+"OWS, trained" starts at the trained widest network instead, and takes half the epochs.
+All answers are measured together at the end.
 
-Killed and started again, it goes on: output/accuracy/jobs.jsonl holds the finished jobs.
-Writes accuracy.jsonl, accuracy.md, accuracy.png into benchmarks/results.
+It resumes after a kill: output/accuracy/jobs.jsonl lists the finished jobs. It writes
+accuracy.jsonl, accuracy.md and accuracy.png, the README's picture, to benchmarks/results.
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -24,41 +30,47 @@ import json
 import subprocess
 import sys
 
-from benchmarks.retraining.accuracy_jobs import DEVICE, OURS, SLOTS, Benchmark, parse_arguments
+from benchmarks.retraining.accuracy_jobs import BATCH_SIZE, DEVICE, Benchmark
 from benchmarks.retraining.accuracy_report import write_report
+from benchmarks.retraining.accuracy_settings import parse_arguments
 from benchmarks.retraining.jobs import finished, run_all
+from benchmarks.retraining.noise_jobs import noise_jobs
+from benchmarks.retraining.peer_jobs import PEERS, is_installed
+from benchmarks.retraining.seed_noise import noise_as_text
 from utils.errors import exits_with_one_line
 from utils.images.open_dataset import open_dataset
+from utils.metadata import Metadata
 
 RUNS = 60  # timed runs of each answer
 
 
 def measure(configurations, classes):
-    """Time configurations together; return {configuration: what latency.py tells}, metadata."""
+    """Time configurations together; return {configuration: result of latency.py}, Metadata."""
     widths = sorted({",".join(map(str, configuration)) for configuration in configurations})
     network = ("--input-size", "32", "--classes", str(classes), "--iterations", str(RUNS))
     command = [sys.executable, "latency.py", "benchmark", *DEVICE, *network, "--json", *widths]
     printed = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    return {tuple(r["configuration"]): r for r in printed["results"]}, printed["metadata"]
+    metadata = Metadata.of(printed["metadata"])
+    return {tuple(r["configuration"]): r for r in printed["results"]}, metadata
 
 
 def describe(settings, results, metadata):
     """Return sentences about what was trained and measured."""
     train, val = open_dataset(settings.data, 32, seed=0)
     cpu_s = sum(r.get("cpu_s", 0) for r in results.values() if "same_as" not in r)
-    versions = ", ".join(" ".join(pair) for pair in metadata["versions"].items())
+    versions = ", ".join(" ".join(pair) for pair in metadata.versions.items())
     low, high, levels = settings.space[1::2]
     return [
         f"{settings.data}: {len(train)} training images, {len(val)} for validation, 32×32. "
         f"Widths: {levels} multipliers from {low} to {high}. Supernets: "
         f"{settings.supernet_epochs} epochs, AOWS after {settings.warmup} of warm-up. Trainings "
         f"from scratch: {settings.epochs} epochs, accuracy after the last one. "
-        f"Seeds: {', '.join(map(str, settings.seeds))}.",
+        f"Seeds, those not finished among them: {', '.join(map(str, settings.seeds))}.",
         "",
-        f"Latency table: {settings.samples} networks on {metadata['device_name']}, "
-        f"{metadata['runtime']} ({versions}), one thread, batch 1; the answers were measured "
-        f"together, {RUNS} runs in rounds. Training so far: {cpu_s / 60:.0f} minutes of one "
-        "core, with evaluation.",
+        f"Latency table: {settings.samples} networks on {metadata.device_name}, "
+        f"{metadata.runtime} ({versions}), one thread, batch {BATCH_SIZE}; the answers were "
+        f"measured together, {RUNS} runs in rounds. Training so far: {cpu_s / 60:.0f} minutes of "
+        "one core, with evaluation.",
     ]
 
 
@@ -78,17 +90,24 @@ def report(benchmark, results_folder):
         if job.name.startswith("final/") and job.name not in trained
     ]  # fmt: skip
     setting = describe(settings, results, metadata)
+    setting += ["", noise_as_text(results)]
     print(write_report(rows, missing, setting, results_folder))
 
 
 @exits_with_one_line
 def main():
-    flags = {"own": "also ask the supernets in our own ways: monotone scores, --rerank"}
-    args = parse_arguments(__doc__.partition("\n")[0], **flags)
-    benchmark = Benchmark(args.settings, args.folder, OURS if args.own else ())
-    if not args.report:
-        run_all(benchmark.jobs(), benchmark.jobs_path, SLOTS)
-    report(benchmark, args.results_folder)
+    noise = "only compare seeds of one network with networks of equal latency"
+    asked = parse_arguments(__doc__.partition("\n")[0], noise=noise)
+    peers = PEERS if is_installed() and not asked.is_miniature else ()
+    benchmark = Benchmark(asked.settings, asked.folder, peers)
+    only_noise = "noise" in asked.flags
+    if not asked.only_reports:
+        jobs = noise_jobs(benchmark) if only_noise else benchmark.jobs()
+        run_all(jobs, benchmark.jobs_path, asked.slots)
+    if only_noise:
+        print(noise_as_text(finished(benchmark.jobs_path)))
+    else:
+        report(benchmark, asked.results_folder)
 
 
 if __name__ == "__main__":

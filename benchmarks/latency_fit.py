@@ -1,11 +1,11 @@
-"""How good a latency table gets from few samples, beside Eq. (7) as the paper and its code have it.
+"""How good a latency table from few samples is, compared with Eq. (7) of the paper and its code.
 
     python -m benchmarks.latency_fit [--draws 8] [--repeats 3]
 
-Errors are root mean square, in per cent of the mean latency of networks that were not fitted: the
+Errors are root mean squares, in per cent of the mean latency, on networks that were not fitted: the
 200 measured ones of benchmarks/data, or 400 of a synthetic device, whose noise-free latency is the
-truth. "K and R", "R alone" and "K alone" take the best weights in hindsight. Each demand is printed
-with what was reached. Takes 8 to 14 minutes.
+truth. "K and R", "R alone" and "K alone" use the best weights in hindsight. Each goal is printed
+beside what was reached. It takes 8 to 14 minutes.
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -50,13 +50,13 @@ def say(text):
 
 
 def demand(name, value, limit, unit="%"):
-    """Print a demand, what was reached, their ratio and whether it holds."""
+    """Print a goal, what was reached, their ratio and whether the goal was met."""
     verdict = "holds" if value <= limit else "FAILS"
     say(f"  {verdict}: {name}: {value:.3g} {unit}, at most {limit:.3g}: ratio {value / limit:.2f}")
 
 
 def covered(shares):
-    """Print the coverage of the 90 % interval, in per cent, and whether it is 86 to 94."""
+    """Print the coverage of the 90 % interval in per cent, and whether it is 86 to 94."""
     verdict = "holds" if 86 <= np.mean(shares) <= 94 else "FAILS"
     each = ", ".join(f"{share:.1f}" for share in shares)
     say(f"  {verdict}: inside the 90 % interval: {np.mean(shares):.1f} % ({each}), 86 to 94 wanted")
@@ -70,7 +70,7 @@ def error(values_ms, configurations, latencies_ms):
 
 
 def automatic(samples, seed):
-    """Return (values in ms, table) of `latency.py fit` as it is by default."""
+    """Return (values in ms, table) of `latency.py fit` with its default options."""
     table = fit_validated(samples, SPACE, np.random.default_rng(seed))
     return table.values(SPACE), table
 
@@ -83,8 +83,8 @@ def coverage(table, configurations, measured_ms):
 
 def chosen(table):
     """Return the weights of a table as text."""
-    report = table.metadata["fit"]
-    return f"K {report['regularize']:g}, R {report['strength']:.3g}"
+    report = table.metadata.fit
+    return f"K {report.regularize:g}, R {report.strength:.3g}"
 
 
 def read(name):
@@ -173,7 +173,7 @@ def synthetic_device(tile, bar):
 
 
 def one_fit(connection):
-    """Fit 8,000 samples in a process of its own; sends (seconds, gigabytes at most, objective)."""
+    """Fit 8,000 samples and send (seconds, peak memory in gigabytes, objective)."""
     rng = np.random.default_rng(0)
     configurations = [SPACE.draw_uniform(rng) for _ in range(8000)]
     latencies_ms = SyntheticDevice(SPACE).measure(configurations, rng)
@@ -181,11 +181,11 @@ def one_fit(connection):
     table = fit(list(zip(configurations, latencies_ms, strict=True)), SPACE, 100, strength=10)
     seconds = time.perf_counter() - start
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    connection.send((seconds, gigabytes, table.metadata["fit"]["objective"]))
+    connection.send((seconds, gigabytes, table.metadata.fit.objective))
 
 
 def one_fit_by_clarabel(connection):
-    """The same by another solver, an interior-point method, as the plain twin."""
+    """The same with another solver, an interior-point method, as the plain twin."""
     fit_problem.SOLVER, fit_problem.SOLVER_OPTIONS = cp.CLARABEL, {}
     one_fit(connection)
 

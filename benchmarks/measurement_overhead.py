@@ -1,10 +1,10 @@
-"""What a sample costs beside the timed inference: build, write, compile, warm up, bookkeeping.
+"""What a sample costs beyond the timed inference: build, write, compile, warm up, bookkeeping.
 
     python -m benchmarks.measurement_overhead [--networks 12] [--input-size 224] [--iterations 24]
 
-Each network is measured as `latency.py generate` does, one thread, batch 1. Everything but the
-timed runs is overhead, in CPU time, since other processes stretch wall time; the share is that of
-the timed runs. For trt only the network definition is built, by tensorrt_rtx, if it is installed.
+Each network is measured as by `latency.py generate`, with one thread and batch 1. Everything but
+the timed runs is overhead, in CPU time because other processes stretch wall time; the share printed
+is the overhead's. For trt only the network definition is built, by tensorrt_rtx if installed.
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -14,49 +14,27 @@ if __name__ == "__main__":  # before the imports that take seconds
 
 import argparse
 import importlib.util
-import subprocess
-import sys
+import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
-from models.network import Network
 from nas.search_space import SearchSpace
 from pipeline.latency.samples import sample_line
 from utils.devices import open_device
-from utils.devices.bench import Bench, Protocol
+from utils.devices.bench import CPU_DEVICES, Bench, Protocol
 from utils.devices.workload import Workload
-
-TENSORRT = """
-import time
-import numpy as np
-import tensorrt_rtx as trt
-from models.network import Network
-from nas.search_space import SearchSpace
-from utils.devices.workload import Workload
-from utils.devices.tensorrt_network import EngineBuilder
-
-builder = EngineBuilder(trt, Workload(1, {input_size}, 1000))
-space = SearchSpace({input_size})
-times_s = []
-for i in range({networks}):
-    start = time.process_time()
-    rng = np.random.default_rng(i)
-    weights = Network(space.draw_uniform(rng), {input_size}, 1000).folded_weights(rng)
-    network, alive = builder.network(weights)
-    times_s.append(time.process_time() - start)
-print(f"{{np.median(times_s):.3f}} {{np.max(times_s):.3f}}")
-"""
 
 
 def overheads_s(name, configurations, input_size, iterations):
-    """Return (overhead, timed) in seconds of each sample."""
+    """Return (overhead, timed) of each sample in seconds."""
     workload = Workload(1, input_size, 1000, clock="cpu")
     protocol = Protocol(iterations, warmup=10, clock="cpu")
     device = open_device(name, workload)
-    networks = [Network(configuration, input_size, 1000) for configuration in configurations]
-    largest = Network(SearchSpace(input_size).largest, input_size, 1000)
-    reference = Network.reference(input_size, 1000)
+    space = SearchSpace(input_size)
+    networks = [space.network_of(configuration) for configuration in configurations]
+    largest, reference = space.network_of(space.largest), space.reference
     pairs = []
     with Bench(device, reference, workload, protocol, np.random.default_rng(0)) as bench:
         start = time.process_time()
@@ -69,6 +47,22 @@ def overheads_s(name, configurations, input_size, iterations):
     return np.array(pairs)
 
 
+def definitions_s(configurations, input_size):
+    """Return the CPU time in seconds of building TensorRT's definition of each network."""
+    import tensorrt_rtx  # here: it may not be installed
+
+    from utils.devices.tensorrt_network import EngineBuilder
+
+    builder = EngineBuilder(tensorrt_rtx, Workload(1, input_size, 1000))
+    times_s = []
+    for seed, configuration in enumerate(configurations):
+        start = time.process_time()
+        network = SearchSpace(input_size).network_of(configuration)
+        _definition, _alive = builder.network(network.folded_weights(np.random.default_rng(seed)))
+        times_s.append(time.process_time() - start)
+    return times_s
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--networks", type=int, default=12)
@@ -78,7 +72,7 @@ def main():
 
     space = SearchSpace(args.input_size)
     configurations = [space.draw_uniform(np.random.default_rng(i)) for i in range(args.networks)]
-    for name in ("cpu", "onnxruntime", "openvino"):
+    for name in CPU_DEVICES:
         pairs = overheads_s(name, configurations, args.input_size, args.iterations)
         overhead_s, timed_s = np.median(pairs, axis=0)
         print(
@@ -86,12 +80,13 @@ def main():
             f"timed {timed_s:.3f} s: {overhead_s / (overhead_s + timed_s):.0%} of the sample"
         )
     if importlib.util.find_spec("tensorrt_rtx"):
-        code = TENSORRT.format(input_size=args.input_size, networks=args.networks)
-        process = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        # In a process of its own: another TensorRT may be loaded in this one.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            times_s = pool.submit(definitions_s, configurations, args.input_size).result()
+        print(
+            f"trt          network definition {np.median(times_s):.3f} s a sample "
+            f"(at most {np.max(times_s):.3f})"
         )
-        median_s, most_s = process.stdout.split()
-        print(f"trt          network definition {median_s} s a sample (at most {most_s})")
     else:
         print("trt          tensorrt_rtx is not installed")
 

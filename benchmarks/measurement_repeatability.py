@@ -2,10 +2,10 @@
 
     python -m benchmarks.measurement_repeatability [--device cpu] [--networks 20] [--passes 4]
 
-The reference's protocol times each network in a row by wall time. Rounds spend the same total time
-(both are printed). Passes alternate, so that both see the same machine; each pair of passes gives
-the root mean square of log(first / second) over the networks, in per cent. Printed are the median
-over the pairs, its range, and its ratio to the reference's.
+The reference's protocol times each network in a row, by wall time. Rounds take the same total time
+(both are printed). Passes alternate, so that both protocols see the same machine. Each pair of
+passes gives the root mean square of log(first / second) over the networks, in per cent; the median
+over the pairs, its range, and its ratio to that of the reference are printed.
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -19,7 +19,6 @@ import time
 
 import numpy as np
 
-from models.network import Network
 from nas.search_space import SearchSpace
 from utils.devices import DEVICES, open_device
 from utils.devices.bench import Bench, Protocol
@@ -30,9 +29,9 @@ UNTIMED = 10
 STATISTICS = ("mean", "median", "min", "quartile")
 
 
-def one_pass(device, workload, protocol, networks, largest, seed):
-    """Time all networks once; returns (a dictionary of statistics -> seconds of each, seconds)."""
-    reference = Network.reference(workload.input_size, workload.classes)
+def one_pass(device, workload, protocol, networks, space, seed):
+    """Time all networks once; return ({statistic: seconds of each network}, total seconds)."""
+    reference, largest = space.reference, space.network_of(space.largest)
     start = time.perf_counter()
     with Bench(device, reference, workload, protocol, np.random.default_rng(seed)) as bench:
         groups = list(bench.time_groups(networks, largest))
@@ -53,7 +52,7 @@ def disagreement(first, second):
 
 
 def report(name, passes, statistics, baseline=None):
-    """Print the median disagreement of each statistic; returns them."""
+    """Print the median disagreement of each statistic; return them all."""
     values = {}
     seconds = np.median([elapsed_s for _, elapsed_s in passes])
     for statistic in statistics:
@@ -72,7 +71,8 @@ def report(name, passes, statistics, baseline=None):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--device", choices=DEVICES, default="cpu")
+    devices = [name for name in DEVICES if name != "command"]  # of which there is no CPU time
+    parser.add_argument("--device", choices=devices, default="cpu")
     parser.add_argument("--networks", type=int, default=20)
     parser.add_argument("--passes", type=int, default=4)
     parser.add_argument("--input-size", type=int, default=32)
@@ -81,12 +81,11 @@ def main():
 
     space = SearchSpace(args.input_size, 10)
     rng = np.random.default_rng(0)
-    networks = [Network(space.draw_uniform(rng), args.input_size, 10) for _ in range(args.networks)]
-    largest = Network(space.largest, args.input_size, 10)
+    networks = [space.network_of(space.draw_uniform(rng)) for _ in range(args.networks)]
     settings = {"batch_size": args.batch_size, "input_size": args.input_size, "classes": 10}
     wall, cpu = (Workload(**settings, clock=clock) for clock in ("wall", "cpu"))
     in_rounds = Protocol(RUNS, UNTIMED, rounds=RUNS // 3, clock="cpu")
-    # 8 rounds of 4 runs and a quarter as many of the reference, in which the row times all
+    # As long as 8 rounds of 4 runs, plus a quarter as many of the reference: all of them are timed.
     in_a_row = Protocol(RUNS * 4 // 3 * 5 // 4, UNTIMED)
     protocols = {
         "in a row, wall time": (wall, in_a_row),
@@ -99,7 +98,7 @@ def main():
     for number in range(args.passes):
         for name, (workload, protocol) in protocols.items():
             device = devices[workload.clock]
-            passes[name].append(one_pass(device, workload, protocol, networks, largest, number))
+            passes[name].append(one_pass(device, workload, protocol, networks, space, number))
     names = list(protocols)
     plain = ("mean", "median", "min")
     baseline = report(names[0], passes[names[0]], plain)["median"]

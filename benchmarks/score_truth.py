@@ -8,11 +8,11 @@
 The truth is the accuracy of random configurations trained from scratch, twice with different seeds:
 those of benchmarks.accuracy, which meet its targets, and others drawn from the whole search space.
 PyTorch supernets, of several seeds per variant, give their scores, over windows of several lengths.
-Compared are the rank correlations of the scores with the truth, and those of the accuracies that
-the networks have, as sub-networks of a supernet, on training images.
+The scores' rank correlations with the truth are compared with each other, and with those of the
+accuracies on training images that the networks have as sub-networks of a supernet.
 
-Killed and started again, it goes on. Writes score_truth.jsonl and score_truth.md into
-benchmarks/results; with --miniature beside the jobs.
+It resumes after a kill. It writes score_truth.jsonl and score_truth.md to benchmarks/results, with
+--miniature beside the jobs.
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -20,7 +20,7 @@ if __name__ == "__main__":  # before the imports that take seconds
 
     prepare()
 
-from benchmarks.retraining.accuracy_jobs import SLOTS, parse_arguments
+from benchmarks.retraining.accuracy_settings import parse_arguments
 from benchmarks.retraining.jobs import run_all
 from benchmarks.retraining.score_truth_jobs import VARIANTS, ScoreTruth
 from benchmarks.retraining.score_truth_report import write_report
@@ -29,11 +29,11 @@ from utils.errors import exits_with_one_line
 
 @exits_with_one_line
 def main():
-    args = parse_arguments(__doc__.partition("\n")[0])
-    benchmark = ScoreTruth(args.settings, args.folder, count=4 if args.miniature else 14)
-    if not args.report:
-        run_all(benchmark.jobs(), benchmark.jobs_path, SLOTS)
-    print(write_report(benchmark, list(VARIANTS), args.results_folder))
+    asked = parse_arguments(__doc__.partition("\n")[0])
+    benchmark = ScoreTruth(asked.settings, asked.folder, count=4 if asked.is_miniature else 14)
+    if not asked.only_reports:
+        run_all(benchmark.jobs(), benchmark.jobs_path, asked.slots)
+    print(write_report(benchmark, list(VARIANTS), asked.results_folder))
 
 
 if __name__ == "__main__":

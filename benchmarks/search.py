@@ -1,10 +1,10 @@
-"""How good and how fast the exact constrained search is, against bisection and integer programming.
+"""Quality and speed of the exact constrained search, against bisection and integer programming.
 
     python -m benchmarks.search
 
 14 layers of up to 14 widths (the default search space) on synthetic devices with staircases, 200
 targets between the fastest and the best configuration; then larger chains, several constraints at
-once, and the whole front. One thread. About two minutes.
+once, and the whole front. It takes one thread and about two minutes.
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -18,12 +18,12 @@ import numpy as np
 
 from benchmarks.oracles import milp, search_instances
 from benchmarks.timing import compare
-from nas import mrf, ows
 from nas.constraint import Constraint, macs, parameters
 from nas.exact import dual
 from nas.exact.constrained_search import solve
 from nas.exact.pareto import front
 from nas.search_space import SearchSpace
+from nas.transitions import pack
 from utils.progress import progress_bar
 
 SPACES, TARGETS = 5, 40  # 200 searches
@@ -89,12 +89,12 @@ def against_bisection_and_milp():
 
 def multiplier_pair():
     unary, pairwise = search_instances.realistic(SearchSpace(), np.random.default_rng(0))
-    dense, latency, sizes = mrf.pad(unary, pairwise)
+    dense, transitions, [latency] = pack(unary, [pairwise], np.inf)
     target = search_instances.targets(unary, pairwise, 3)[1]
     compare(
         "multiplier to rounding, by line intersection; plain: bisection in 50 steps",
-        lambda: dual.multiplier(dense, latency, sizes, target),
-        lambda: ows.lagrangian(dense, latency, sizes, target, 50),
+        lambda: dual.multiplier(dense, transitions, latency, target, 0.0, None),
+        lambda: dual.multiplier(dense, transitions, latency, target, 0.0, 50),
         fast_calls=200,
         plain_calls=50,
     )

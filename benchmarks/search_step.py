@@ -2,9 +2,9 @@
 
     python -m benchmarks.search_step
 
-One AOWS solve (unary potentials, multiplier, marginals; the plain one with a bracket and 12
-bisections, as the reference), recording the losses of 512 images, drawing one biased
-configuration; 14 layers with up to 14 widths, the default search space.
+Timed are one AOWS solve (unary potentials, multiplier, marginals; the plain one with a bracket and
+12 bisections, as in the reference), recording the losses of 512 images, and drawing one biased
+configuration, with the default search space of 14 layers and up to 14 widths.
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -21,6 +21,7 @@ from benchmarks.timing import compare
 from nas import aows, mrf
 from nas.sampling import BiasedSampler
 from nas.search_space import SearchSpace
+from nas.transitions import pack_pairwise
 from nas.width_scores import WidthLosses
 
 IMAGES = 512
@@ -69,15 +70,15 @@ def solve_pair(space, rng):
     quality = 1 / (1 + states).mean(axis=1)
     losses.record(states, quality + 0.1 * rng.random(len(states)), np.zeros(len(states)))
     costs = [np.outer(a, b) / 1e6 for a, b in zip(space.choices, space.choices[1:], strict=False)]
-    resources = mrf.pad_pairwise(costs, space.sizes)[None]
+    transitions, resources = pack_pairwise([costs], space.sizes)
     target = 0.5 * sum(cost.max() for cost in costs)
     limits = np.array([target])
 
     def ours():
         unary = losses.unary()
-        gammas, states = aows.solve(unary, resources, space.sizes, limits)
-        chain = aows.potentials(unary, resources, gammas, TAU)
-        return gammas[0], states, mrf.sum_product_dense(*chain, space.sizes)
+        gammas, states = aows.solve(unary, transitions, resources, limits)
+        potentials, penalties = aows.potentials(unary, resources, gammas, TAU)
+        return gammas[0], states, mrf.sum_product_packed(potentials, transitions, penalties)
 
     def plain():
         unary = [row[:size] for row, size in zip(losses.unary(), space.sizes, strict=True)]

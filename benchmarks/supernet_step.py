@@ -3,15 +3,15 @@
     python -m benchmarks.supernet_step [--sizes 224x16 32x64] [--repeats 5]
 
 All of them compute the same gradients of the same parameters: full width, least widths and random
-widths per image. Each twin takes turns with our step in one run, hybridised with static memory as
-ours is, and goes backward after each pass.
+widths per image. Each twin takes turns with our step in the same run, is hybridised with static
+memory as ours is, and goes backward after each pass.
 
     multiply    three full-width passes whose masks are F.broadcast_mul(y, mask)
     block       … whose masks get no gradient: y * F.broadcast_like(F.BlockGrad(mask), y)
     sequence    … of our own masked pass: what remains is the cut-out and the unmasked pass
 
-Printed as well: the most memory of training steps against that of training steps that make one
-full-width pass, each in a process of its own.
+The peak memory of training steps, and that of steps with a single full-width pass, are printed as
+well, each from a process of its own.
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -30,24 +30,24 @@ import numpy as np
 
 from benchmarks.memory import resident_mib
 from benchmarks.timing import spread
-from models.gluon.mobilenet_v1 import MobileNetV1
 from models.gluon.passes import Pass
+from models.gluon.plain import PlainNet
 from models.gluon.runtime import mx
-from models.gluon.slimmable import SlimmableMobileNetV1, cut_out, sandwich_step
+from models.gluon.slimmable import SlimmableNet, cut_out, sandwich_step
 from nas.search_space import SearchSpace
 from utils.progress import progress_bar
 
 
-class PlainMaskedPass(MobileNetV1):
-    """A masked pass as one would write it: separate operators, masks made by comparison.
+class PlainMaskedPass(PlainNet):
+    """A masked pass written straightforwardly: separate operators, masks made by comparison.
 
-    The masks stand where ours do, behind the depthwise layers and at the end: fewer than usual.
+    The masks are where ours are, after the depthwise layers and at the end: fewer than usual.
     """
 
     def __init__(self, wide, masks):
         self.masks = masks
         parameters = wide.collect_params()
-        super().__init__(wide.configuration, wide.classes, 1, fused=False, params=parameters)
+        super().__init__(wide.network, wide.configuration, 1, fused=False, params=parameters)
         for parameter in parameters.values():
             if parameter.grad_req != "null":
                 parameter.grad_req = "add"
@@ -112,13 +112,13 @@ def prepared(size, batch_size, seed):
     images = mx.nd.array(rng.standard_normal((batch_size, 3, size, size)))
     labels = mx.nd.array(rng.integers(space.classes, size=batch_size))
     widths = mx.nd.array([space.draw_uniform(rng) for _ in range(batch_size)])
-    net = SlimmableMobileNetV1(space.smallest, space.largest, space.classes)
+    net = SlimmableNet(space.description, space.smallest, space.largest)
     net.initialize()
     return space, net, images, labels, widths
 
 
 def peak_mib(name, size, batch_size, seed):
-    """Return the most memory, MiB, of training steps in this process, above the idle net's.
+    """Return the peak memory of training steps in this process in MiB, beyond the idle net's.
 
     name: "step", or "full" for one full-width pass
     """
@@ -141,7 +141,7 @@ def peak_mib(name, size, batch_size, seed):
 
 
 def compare_memory(*arguments):
-    """Print the most memory of a step and of one full-width pass, and their ratio."""
+    """Print the peak memory of a step and of one full-width pass, and their ratio."""
     context = multiprocessing.get_context("spawn")
     peaks = []
     for name in ("step", "full"):
@@ -155,7 +155,7 @@ def compare_memory(*arguments):
 def compare(size, batch_size, repeats, seed):
     """Time our step against each twin and print images/s, ratios and gradient differences."""
     space, net, images, labels, widths = prepared(size, batch_size, seed)
-    # Without shifts, gradients of the scales in front of depthwise layers are 0 up to rounding.
+    # Without shifts, gradients of the scales before depthwise layers are 0 up to rounding.
     for parameter in net.full.collect_params(".*beta").values():
         parameter.set_data(mx.nd.random.normal(0, 0.2, parameter.shape))
     net.hybridize(static_alloc=True, static_shape=True)

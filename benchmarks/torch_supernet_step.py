@@ -5,12 +5,12 @@
 
 The plain one makes three full-width passes of the plain net, eagerly and in the default memory
 layout: greatest, least and random widths, each going backward before the next. Its masks are
-multiplied where ours stand, behind depthwise layers and before the classifier: fewer than usual.
+multiplied where ours are, after depthwise layers and before the classifier: fewer than usual.
 All compute the same gradients of the same parameters; with G > 0 ours draws G configurations per
 batch, which is another estimate of the same expectation.
-Printed as well: the most memory of a step against one full-width pass, each in a process of its
-own; and the share of a step that is spent outside the network by AOWS: solving, drawing, recording.
-The path with --cuda has never been run.
+Also printed: the peak memory of a step against one full-width pass, each in a process of its own;
+and the share of a step that AOWS spends outside the network: solving, drawing, recording.
+The command with --cuda was not run; its parts were, by benchmarks.gpu.
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -33,9 +33,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.memory import resident_mib
 from benchmarks.timing import spread
-from models.pytorch.mobilenet_v1 import MobileNetV1, convolutions
+from models.pytorch.plain import PlainNet, convolutions
 from models.pytorch.runtime import DTYPES, autocast, check_dtype
-from models.pytorch.slimmable import SlimmableMobileNetV1, sandwich_step
+from models.pytorch.slimmable import SlimmableNet, sandwich_step
 from nas.constraint import Constraint
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
@@ -47,7 +47,8 @@ class PlainSupernet:
     """Three masked passes as one would write them."""
 
     def __init__(self, wide):
-        self.net = MobileNetV1(wide.configuration, wide.classes).to(wide.classifier.weight.device)
+        self.net = PlainNet(wide.network, wide.configuration)
+        self.net.to(wide.classifier.weight.device)
         self.net.load_state_dict(wide.state_dict())
 
     def step(self, space, images, labels, widths, context):
@@ -75,7 +76,7 @@ class PlainSupernet:
                 channels = torch.arange(x.shape[1], device=x.device)
                 mask = channels < widths[:, index // 2, None]
                 x = x * mask[:, :, None, None].to(x.dtype)
-        return self.net.classifier(self.net.pool(x).flatten(1))
+        return self.net.classifier(x.mean((2, 3)))
 
 
 class Step:
@@ -91,12 +92,12 @@ class Step:
         drawn = [self.space.draw_uniform(rng) for _ in range(batch_size)]
         self._widths = torch.tensor(drawn, device=device)
         space = self.space
-        self.net = SlimmableMobileNetV1(space.smallest, space.largest, space.classes, seed)
+        self.net = SlimmableNet(space.description, space.smallest, space.largest, seed)
         self.net.to(device)
         self.plain = PlainSupernet(self.net.wide)
 
     def ours(self, groups):
-        """Make our step with so many configurations per batch, 0 for one per image."""
+        """Make our step with a number of configurations per batch, 0 for one per image."""
         widths = self._widths
         if groups:
             size = len(widths) // groups
@@ -131,7 +132,7 @@ class Step:
 def clock(device):
     """Return (a function that returns seconds, its name).
 
-    With one thread on a CPU the time that this process was computing: other load counts less.
+    With one thread on a CPU it is this process's CPU time, which other load affects less.
     """
     if device.type == "cuda":
 
@@ -175,21 +176,16 @@ def outside_the_network(space, batch_size, groups, repeats):
 def peaks_mib(name, size, batch_size, device, dtype, seed):
     """Return the greatest memory, MiB, of a Step's method in this process.
 
-    A tuple: what tensors take, and what the process holds, with what malloc cannot put together
-    again. On a GPU both are PyTorch's count of tensors.
+    A tuple: what tensors take, and what the process holds, malloc's fragmentation included. On a
+    GPU both are PyTorch's count of tensors.
     """
     torch.set_num_threads(1)
     step = Step(size, batch_size, torch.device(device), dtype, seed)
     call = step.full_pass if name == "full" else partial(step.ours, int(name))
     if device == "cuda":
-        call()
-        step.net.zero_grad()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        call()
-        return ((torch.cuda.max_memory_allocated() - before) / 2**20,) * 2
+        return (cuda_peak_mib(step.net, call),) * 2
     before = resident_mib("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # forget the greatest so far
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     call()
     resident = resident_mib("VmHWM") - before
     step.net.zero_grad()
@@ -198,6 +194,16 @@ def peaks_mib(name, size, batch_size, device, dtype, seed):
     events = profiler.profiler.kineto_results.events()
     changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
     return max(itertools.accumulate(size for _, size in changes)) / 2**20, resident
+
+
+def cuda_peak_mib(net, call):
+    """Return the peak memory of tensors in a call, MiB, above the idle net's."""
+    call()
+    net.zero_grad()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    call()
+    return (torch.cuda.max_memory_allocated() - before) / 2**20
 
 
 def compare_memory(*arguments):
@@ -247,7 +253,7 @@ def main():
     parser.add_argument("--sizes", nargs="+", default=["224x16"], help="pixels x images")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cuda", action="store_true", help="on the GPU (never run)")
+    parser.add_argument("--cuda", action="store_true", help="on the GPU")
     parser.add_argument("--dtype", choices=tuple(DTYPES), default="float32")
     options = parser.parse_args()
     device = torch.device("cuda" if options.cuda else "cpu")

@@ -4,8 +4,10 @@
 
 The device: the latency of a network is what the table of all 1,000 measured networks of
 benchmarks/data predicts, times 1 + an error that is drawn, once for each network, from that table's
-errors on left-out networks. The user: has a table of the first 100 samples, and verifies answers
-for targets from 20 to 80 % between the fastest and the largest network. Takes a few minutes.
+errors on left-out networks. For each target, from 20 to 80 % between the fastest and the largest
+network, the user has a table of 100 samples drawn at random, and verifies the answer. (Not of the
+first 100, timed in a quiet hour: the others take 2.4 % longer than a table of these says.) Takes a
+few minutes.
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -19,7 +21,6 @@ import json
 import tempfile
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 from tqdm import tqdm
@@ -30,14 +31,16 @@ from nas.supernet_search import SupernetSearch
 from nas.validation.conformal import Residuals
 from nas.validation.validated_fit import fit_validated
 from pipeline.search.limits import LatencyLimit
+from pipeline.search.settings import Reports
 from pipeline.search.verification import ROUNDS, verify
 from utils.errors import UserError
 from utils.json_lines import write_lines, write_metadata
+from utils.metadata import Metadata
 from utils.progress import progress_bar
 
 DATA = Path(__file__).parent / "data"
 SPACE = SearchSpace()
-WEIGHTS = (100.0, 10.0)  # K and R, near what cross-validation chooses on these samples
+WEIGHTS = (100.0, 100.0)  # K and R, near what cross-validation chooses on these samples
 
 
 def measured_networks():
@@ -82,21 +85,23 @@ def main():
     options = parser.parse_args()
     samples = measured_networks()
     device = Device(samples)
-    known = samples[: options.samples]
-    table = fit_validated(known, SPACE, np.random.default_rng(0), *WEIGHTS)
-    fastest, slowest = table.predict(SPACE.smallest), table.predict(SPACE.largest)
-    rounds, unused, predicted_met = Counter(), [], 0
+    rounds, unused, predicted_met, excess = Counter(), [], 0, []
     shares = np.linspace(0.2, 0.8, options.searches).tolist()
     for seed, share in enumerate(progress_bar(shares, "searches")):
+        rng = np.random.default_rng(seed)
+        known = [samples[i] for i in rng.choice(len(samples), options.samples, replace=False)]
+        table = fit_validated(known, SPACE, rng, *WEIGHTS)
+        fastest, slowest = table.predict(SPACE.smallest), table.predict(SPACE.largest)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "samples.jsonl")
             write_lines(path, [[list(c), ms] for c, ms in known])
-            write_metadata(path, {"search_space": SPACE.as_dict()})
+            write_metadata(path, Metadata().stating(search_space=SPACE.as_dict()))
             limit = LatencyLimit(table, fastest + share * (slowest - fastest))
-            search = search_on_random_scores(limit, np.random.default_rng(seed))
-            plain = SPACE.configuration(search.best().states)
+            search = search_on_random_scores(limit, rng)
+            plain = SPACE.configuration_at(search.best().states)
+            excess.append(device.latency_ms(plain) / table.predict(plain) - 1)
             predicted_met += device.latency_ms(plain) <= limit.target_ms
-            asked = SimpleNamespace(expname=folder, seed=seed, samples=str(path))
+            asked = Reports(expname=folder, seed=seed, samples=str(path))
             try:
                 verified = verify(asked, search, [limit], device.measure)
             except UserError as error:
@@ -109,6 +114,11 @@ def main():
         f"table of {options.samples} samples; {options.searches} targets, at most {ROUNDS} rounds"
     )
     print(f"  answers that meet the target without verification: {predicted_met}")
+    most = np.sort(excess)[-(-10 * len(excess) // 12) - 1]
+    print(
+        f"  first answers exceed their prediction by {np.mean(excess):+.2%} in the mean, "
+        f"by at most {most:+.2%} in 10 of 12"
+    )
     for number, count in sorted(rounds.items(), key=str):
         print(f"  verified in {number} round(s): {count}")
     low, median, high = np.percentile(np.multiply(unused, 100), (25, 50, 75))

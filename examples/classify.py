@@ -1,11 +1,12 @@
-"""Classify images by a network that train_final.py exported; needs Pillow, NumPy and ONNX Runtime.
+"""Classify images by a network that train_final.py exported.
 
     python examples/classify.py output/final/mobilenet-best.onnx photo.jpg more-photos/
-    python examples/classify.py output/final/mobilenet-best.onnx /imagenet/val
+    python examples/classify.py output/final/mobilenet-best.tflite /imagenet/val
 
-prints the most probable classes of each image. For a folder with a folder of images per class it
-also prints the accuracy: for the validation images the one that train_final.py reported. How an
-image becomes an input stands in the ONNX file's metadata, in numbers and, as "steps", in words.
+prints the most probable classes of each image. For a folder that has a folder of images per class
+it also prints the accuracy, which on the validation images is the one train_final.py reported. The
+metadata of the file say how an image becomes an input: in numbers and, as "steps", in words. Needs
+Pillow, NumPy, and ONNX Runtime for an .onnx file, ai-edge-litert for a .tflite file.
 """
 
 import argparse
@@ -14,10 +15,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from PIL import Image
 
-# Pillow knows a file by its content, and opens some formats by starting programs: not these.
+# Pillow recognises a file by its content, and opens some formats by starting programs; not these.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -26,7 +26,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("network", help="ONNX file of train_final.py")
+    parser.add_argument("network", help=".onnx or .tflite file of train_final.py")
     parser.add_argument(
         "images", nargs="+", type=Path, help="images, folders of them or of classes"
     )
@@ -34,10 +34,10 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be in any encoding
     try:
-        session = onnxruntime.InferenceSession(options.network, providers=["CPUExecutionProvider"])
-        metadata = session.get_modelmeta().custom_metadata_map
+        open_network = open_tflite if options.network.endswith(".tflite") else open_onnx
+        logits, metadata = open_network(options.network)
         classes, recipe = (json.loads(metadata[key]) for key in ("classes", "preprocessing"))
-    except Exception as error:  # ONNX Runtime has exceptions of its own
+    except Exception as error:  # each runtime has exceptions of its own
         parser.error(f"{options.network} is no network of train_final.py: {error}")
 
     read, right = 0, []
@@ -50,7 +50,7 @@ def main(arguments=None):
             print(f"warning: {path} is skipped: {error}", file=sys.stderr)
             continue
         read += 1
-        shares = softmax(session.run(["logits"], {"images": image[None]})[0][0])
+        shares = softmax(logits(image))
         best = np.argsort(-shares)[: options.top]
         print(f"{path}: " + ", ".join(f"{classes[i]} {shares[i]:.1%}" for i in best))
         if wanted is not None:
@@ -61,8 +61,41 @@ def main(arguments=None):
         print(f"accuracy: {np.mean(right):.4f}, {sum(right)} of {len(right)} images")
 
 
+def open_onnx(path):
+    """Return (a function from an input (3, H, W) to logits, {key: text} of the metadata)."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def logits(image):
+        return session.run(["logits"], {"images": image[None]})[0][0]
+
+    return logits, session.get_modelmeta().custom_metadata_map
+
+
+def open_tflite(path):
+    """Return the same of a file for LiteRT, whose images are (H, W, 3)."""
+    from ai_edge_litert.interpreter import Interpreter
+    from ai_edge_litert.schema_py_generated import Model
+
+    content = Path(path).read_bytes()
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    (images,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def logits(image):
+        interpreter.set_tensor(images["index"], image.transpose(1, 2, 0)[None])
+        interpreter.invoke()
+        return interpreter.get_tensor(output["index"])[0]
+
+    model = Model.GetRootAs(content)
+    entries = [model.Metadata(number) for number in range(model.MetadataLength())]
+    texts = [model.Buffers(entry.Buffer()).DataAsNumpy().tobytes() for entry in entries]
+    return logits, dict(zip([entry.Name().decode() for entry in entries], texts, strict=True))
+
+
 def labelled(paths):
-    """Yield (path, class) of images; the class is None where no folder of a class tells it."""
+    """Yield (path, class) of images; the class is None for images outside a class folder."""
     for path in paths:
         if not path.is_dir():
             yield path, None
@@ -79,7 +112,7 @@ def visible(path):
 
 
 def network_input(path, recipe):
-    """Return an image as a network's input, float32 (3, H, W), as the metadata say."""
+    """Return an image as the network's input, float32 (3, H, W), as described by the metadata."""
     image = read_image(path)
     side = recipe["input_size"]
     longest = recipe.get("longest_ratio", 32) * min(image.size)  # older exports lack it
@@ -91,7 +124,7 @@ def network_input(path, recipe):
 
 
 def read_image(path):
-    """Return the RGB image of 8 bits in a file."""
+    """Return the image in a file as 8-bit RGB."""
     with Image.open(path, formats=FORMATS) as image:
         if image.mode not in ("F", "I", "I;16", "I;16B"):
             return image.convert("RGB")

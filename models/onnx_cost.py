@@ -1,11 +1,11 @@
-"""What an ONNX graph costs, and in which precision it multiplies: read through quantisation."""
+"""The cost of an ONNX graph, and the precision it multiplies in, also where it is quantised."""
 
 from math import prod
 
 import onnx
 from onnx import TensorProto
 
-# Where a product's factors stand among the inputs: what flows through the network, the weights.
+# The positions of a product's factors among its inputs: activations, weights.
 CONVOLUTIONS = {"Conv": (0, 1), "ConvInteger": (0, 1), "QLinearConv": (0, 3)}
 MATRIX_PRODUCTS = {
     "Gemm": (0, 1),
@@ -19,7 +19,7 @@ UNCOUNTED = {"Attention", "ConvTranspose", "DeformConv", "Einsum", "GRU", "LSTM"
 UNCOUNTED |= {"If", "Loop", "Scan"}
 OF_ONNX = {"", "ai.onnx"}
 PRECISIONS = {"FLOAT": "fp32", "FLOAT16": "fp16", "DOUBLE": "fp64", "BFLOAT16": "bf16"}
-MOVES = {"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}  # keep the numbers
+MOVES = {"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}  # change no number
 
 
 class Values:
@@ -28,7 +28,7 @@ class Values:
     def __init__(self, model):
         try:
             inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-        # What inference raises for graphs that contradict themselves differs with the contradiction
+        # Inference raises different errors for graphs that contradict themselves.
         except Exception:
             inferred = model
         graph = inferred.graph
@@ -47,6 +47,10 @@ class Values:
         dims = self._types[name].shape.dim
         return tuple(d.dim_value for d in dims) if all(d.dim_value > 0 for d in dims) else None
 
+    def largest(self):
+        """Return the size of the largest value whose shape is known, in numbers, at least 1."""
+        return max((prod(self.shape(name) or ()) for name in self._types), default=1)
+
     def element_type(self, name):
         """Return the TensorProto data type of a value, UNDEFINED if it is not known."""
         if name in self._constants:
@@ -57,7 +61,7 @@ class Values:
 def count_macs(model, values):
     """Return the multiply-accumulate operations of convolutions and matrix products, or None.
 
-    None: an operator is not known here, or the shapes are not. Values: of the same model
+    None if an operator or a shape is unknown. values: the Values of the same model
     """
     total = 0
     for node in model.graph.node:
@@ -70,7 +74,7 @@ def count_macs(model, values):
         if not left or not right or output is None:
             return None
         if node.op_type in CONVOLUTIONS:
-            total += prod(output) * prod(right[1:])  # products of each number of the output
+            total += prod(output) * prod(right[1:])  # products per number of the output
         else:
             transposed = any(a.name == "transA" and a.i for a in node.attribute)
             total += prod(output) * (left[0] if transposed else left[-1])
@@ -78,9 +82,9 @@ def count_macs(model, values):
 
 
 def count_parameters(model):
-    """Return how many numbers the constants hold; shapes and axes, 64-bit integers, are none.
+    """Return how many numbers the constants hold, without shapes and axes (64-bit integers).
 
-    BatchNorm, where it was folded in, counts one per channel; quantised networks also hold scales
+    A folded BatchNorm counts one per channel; quantised networks also hold scales
     and zero points.
     """
     nodes = (node for node in model.graph.node if node.op_type == "Constant")
@@ -95,8 +99,8 @@ def count_parameters(model):
 def precision(model, values):
     """Return the types of the factors in convolutions and matrix products: "int8", "fp16 + fp32".
 
-    A factor that is dequantised just before has the type that it was quantised to: this is how
-    runtimes multiply. Signed and unsigned are not told apart.
+    A factor that is dequantised just before counts as its quantised type, which is what runtimes
+    multiply. Signed and unsigned are not told apart.
     """
     producers = {name: node for node in model.graph.node for name in node.output}
 

@@ -1,17 +1,17 @@
 """ONNX files of image classifiers: what they compute, read from the graph and its metadata."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 
-from models.mobilenet_v1 import BASE_WIDTHS, IMAGE_CHANNELS, check_configuration
-from models.network import Network
 from models.onnx_cost import Values, count_macs, count_parameters, precision
+from utils.devices.workload import IMAGE_CHANNELS
 from utils.errors import UserError
+from utils.json_types import Positive
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,9 @@ class OnnxFile:
     """A file with one input, images (B, 3, H, H), and one output, logits (B, classes).
 
     dtype: NumPy's, of the images
-    configuration: the widths that the file's metadata tell, None if they tell none
-    batch_size: None if any fits
+    configuration, network: the widths and the network's name from the file's metadata, None where
+        it lacks them
+    batch_size: None if the file takes any
     """
 
     path: str
@@ -30,20 +31,21 @@ class OnnxFile:
     dtype: np.dtype
     batch_size: int | None
     configuration: tuple[int, ...] | None
+    network: str | None
 
     @classmethod
     def load(cls, path):
-        """Return the OnnxFile of a path, or raise UserError that says why it is none."""
+        """Return the OnnxFile at a path, or raise UserError that says what is wrong with it."""
         if not Path(path).is_file():
             raise UserError(f"{path} is not a file")
         try:
             model = onnx.load(path)
             onnx.checker.check_model(model)
-        # Whatever protobuf's decoder and the checker raise for bytes that are no model, and for
-        # weights in other files that are not there.
+        # Whatever protobuf's decoder and the checker raise for bytes that are not a model, and for
+        # weights in other files that are missing.
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"{path} is no ONNX model ({reason})") from None
+            raise UserError(f"{path} is not an ONNX model ({reason})") from None
         inputs, outputs = _inputs(model), list(model.graph.output)
         shapes = [_dimensions(value) for value in inputs]
         match shapes:
@@ -55,15 +57,15 @@ class OnnxFile:
                 if [len(shape or ()) for shape in shapes_out] == [2]:
                     dtype = _images_dtype(path, inputs[0])
                     classes = shapes_out[0][1]
-                    widths = _widths(model)
-                    return cls(str(path), model, height, classes, dtype, batch_size or None, widths)
+                    sizes = height, classes, dtype, batch_size or None
+                    return cls(str(path), model, *sizes, *_told(model))
         raise UserError(
             f"{path}: expected images of shape (batch, {IMAGE_CHANNELS}, H, H) and logits of shape "
             f"(batch, classes), found inputs {_shapes(inputs)} and outputs {_shapes(outputs)}"
         )
 
     def onnx(self, batch_size, rng=None):
-        """Return the bytes of the model for one batch size; UserError if it has another one."""
+        """Return the bytes of the model for one batch size; UserError if it is fixed to another."""
         if self.batch_size not in {None, batch_size}:
             raise UserError(
                 f"{self.path} is for batches of {self.batch_size}: give "
@@ -72,9 +74,9 @@ class OnnxFile:
         return _with_batch(self.model, batch_size).SerializeToString()
 
     def bytes(self, batch_size):
-        """Return about what it takes on a device: as MobileNet-v1 where it tells no widths."""
-        widths = self.configuration or BASE_WIDTHS
-        return Network(widths, self.input_size, self.classes).bytes(batch_size)
+        """Return roughly the memory it takes on a device: as models.network.Network estimates."""
+        largest = self._values.largest() / (self.batch_size or 1)
+        return int(4 * (2 * self.parameters + 3 * batch_size * 2 * largest))
 
     @cached_property
     def _values(self):
@@ -82,7 +84,7 @@ class OnnxFile:
 
     @property
     def macs(self):
-        """The multiply-accumulate operations of one image; None if they cannot be known."""
+        """The multiply-accumulate operations for one image; None if unknown."""
         total = count_macs(self.model, self._values)
         return None if total is None else total // (self.batch_size or 1)
 
@@ -93,7 +95,7 @@ class OnnxFile:
 
     @property
     def precision(self):
-        """The types of what is multiplied: "fp32", "int8", "fp32 + int8"."""
+        """The types of the factors in its products: "fp32", "int8", "fp32 + int8"."""
         return precision(self.model, self._values)
 
 
@@ -127,7 +129,7 @@ def _shapes(values):
 
 
 def _images_dtype(path, value):
-    """Return NumPy's type of the images, or raise UserError if it has none for numbers."""
+    """Return the NumPy type of the images, or raise UserError if it is not numeric."""
     element_type = value.type.tensor_type.elem_type
     dtype = onnx.helper.tensor_dtype_to_np_dtype(element_type)
     if dtype.kind not in "fiu":
@@ -136,9 +138,13 @@ def _images_dtype(path, value):
     return dtype
 
 
-def _widths(model):
+def _told(model):
+    """Return (widths, the network's name) from a file's metadata, None for what they lack."""
     texts = {entry.key: entry.value for entry in model.metadata_props}
-    try:
-        return check_configuration(json.loads(texts["configuration"]))
-    except (KeyError, ValueError, TypeError):
-        return None
+    told = []
+    for key, kind in (("configuration", tuple[Positive, ...]), ("network", str)):
+        try:
+            told.append(msgspec.json.decode(texts[key], type=kind))
+        except (KeyError, msgspec.MsgspecError):
+            told.append(None)
+    return told

@@ -1,13 +1,10 @@
 """AOWS: the temperature schedule, and the distribution from which training draws its widths."""
 
-import functools
-
 import numpy as np
 
 from nas import mrf
 from nas.constraint import SLACK
 from nas.exact import dual
-from nas.ows import lagrangian
 
 SAMPLINGS = ("independent", "joint")
 
@@ -38,54 +35,43 @@ def schedule_epochs(epochs, warmup=5):
     return 0.0, float(start), float(drop), float(middle), float(epochs)
 
 
-def solve(unary, resources, sizes, limits, method="exact", iterations=12):
-    """Return (gammas, states): the multipliers of the limits, and the best states that keep them.
+def solve(unary, transitions, resources, limits, method="exact", iterations=12):
+    """Return (gammas, states): the multipliers of the limits, and the best feasible states.
 
-    unary: (N, S); resources: (m, N-1, S, S); limits: (m,), in the units of the resources
+    unary: (N, S); transitions: nas.transitions.Transitions; resources: (m, T)
+    limits: (m,), in the units of the resources
     method: "exact" by line intersection, or cutting planes if there are several limits;
     "lagrangian", for one limit, by the reference's bracket and `iterations` bisections
-    states is the best configuration on the convex hull; None if none that was met keeps all limits.
+    states: the best feasible configuration found on the convex hull, or None.
     """
-    if method == "lagrangian":
-        gamma, states, _, _ = lagrangian(unary, resources[0], sizes, limits[0], iterations)
-        return np.array([gamma]), states
-    allowed = limits * (1 + SLACK)
     if len(limits) == 1:
-        gamma, states, _, _ = dual.multiplier(unary, resources[0], sizes, allowed[0])
-        return np.array([gamma]), states
-    scaled = resources / limits[:, None, None, None]
-    gammas, _, answers = dual.multipliers(unary, scaled, sizes, allowed / limits)
-    meeting = [a for a in answers if (_used(resources, a) <= allowed).all()]
-    score = functools.partial(_score, unary)
-    return gammas / limits, max(meeting, key=score, default=None)
-
-
-def _used(resources, states):
-    return resources[:, np.arange(len(states) - 1), states[:-1], states[1:]].sum(axis=1)
-
-
-def _score(unary, states):
-    return unary[np.arange(len(states)), states].sum()
+        bisections = iterations if method == "lagrangian" else None
+        gammas, states, _ = dual.solve(unary, transitions, resources, limits, SLACK, bisections)
+        return gammas, states
+    scaled = resources / limits[:, None]
+    gammas, states, _ = dual.solve(unary, transitions, scaled, limits * (1 + SLACK) / limits)
+    return gammas / limits, states
 
 
 def potentials(unary, resources, gammas, tau):
-    """Return (unary, pairwise) of the Gibbs distribution that AOWS draws from, as a dense chain.
+    """Return the potentials of the Gibbs distribution that AOWS draws from: unary, of transitions.
 
-    p(c) ∝ exp((sum unary - sum gammas * resources) / tau); its marginals, joint draws: nas.mrf.
+    p(c) ∝ exp((sum unary - sum gammas * resources) / tau); nas.mrf gives its marginals and draws.
     """
-    return unary / tau, np.tensordot(gammas / -tau, resources, axes=1)
+    return unary / tau, -(gammas / tau) @ resources
 
 
-def draw(unary, pairwise, sizes, probabilities, sampling, rng, count):
-    """Return the states of `count` draws from a dense chain's Gibbs distribution, (count, N).
+def draw(unary, transitions, potentials, probabilities, sampling, rng, count):
+    """Return the states of `count` draws from a packed chain's Gibbs distribution, (count, N).
 
-    probabilities: the marginals of the chain, (N, S)
-    sampling: "independent", each layer from its own marginal, as the reference does; "joint",
-    whole configurations (forward filtering, backward sampling)
+    probabilities: (n, S), the marginals to draw from: of the chain's nodes, or of the widths
+    sampling: "independent", each row of the probabilities on its own, as the reference does;
+    "joint", whole sequences of states (forward filtering, backward sampling)
     """
     if sampling == "joint":
-        return mrf.sample_dense(unary, pairwise, sizes, rng.random((count, len(sizes))))
+        uniforms = rng.random((count, len(unary)))
+        return mrf.sample_packed(unary, transitions, potentials, uniforms)
     cumulative = probabilities.cumsum(axis=1)
     cumulative /= cumulative[:, -1:]
-    uniforms = rng.random((count, len(sizes), 1))
+    uniforms = rng.random((count, len(probabilities), 1))
     return (uniforms >= cumulative).sum(axis=2)

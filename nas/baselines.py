@@ -1,78 +1,86 @@
-"""What simpler searches answer from the same statistics: to stand beside the best configuration.
+"""Baselines: what simpler searches answer from the same statistics.
 
-All maximise, in their way, sum unary under constraints; arguments as in nas.ows.search_all.
+Each maximises sum unary under constraints in its own way; arguments as in nas.ows.search_all.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from nas import mrf
+from nas.answer import Answer
+from nas.chain import Chain
 from nas.compiled import njit
+from nas.latency_target import feasible_uniform
+from nas.transitions import pack_pairwise
 
 BINS = 2000  # of the latency target, in which random_feasible counts configurations
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A configuration with its score and the value of each constraint."""
+class UniformAnswer(Answer):
+    """The answer of one width multiplier; its widths need not be choices of a search space."""
 
-    states: tuple[int, ...]
-    score: float
-    values: tuple[float, ...]
+    multiplier: float = 1.0
+    widths: tuple[int, ...] = ()
 
-    @property
-    def latency_ms(self):
-        """The value of the first constraint."""
-        return self.values[0]
+    def configuration(self, space):
+        """Return the widths."""
+        return self.widths
 
 
-def answer(unary, constraints, states):
-    """Return the Answer of one sequence of states."""
-    states = tuple(int(state) for state in states)
-    score = sum(float(scores[state]) for scores, state in zip(unary, states, strict=True))
-    return Answer(states, score, tuple(c.value(states) for c in constraints))
+def widest_uniform(space, unary, constraints):
+    """Return the UniformAnswer of the widest feasible uniform network; None if none is feasible.
 
-
-def _keeps_all(answer, constraints):
-    return all(constraint.keeps(answer.states) for constraint in constraints)
-
-
-def best_uniform(space, unary, constraints):
-    """Return the Answer of the best uniform width multiplier of a SearchSpace.
-
-    None if no multiplier keeps the constraints.
+    Any multiplier counts, in steps of 8 channels; between the choices of a SearchSpace, scores and
+    constraint values are interpolated.
     """
-    answers = [
-        answer(unary, constraints, space.states(configuration))
-        for configuration in space.uniform_multipliers()
-    ]
-    meeting = [a for a in answers if _keeps_all(a, constraints) and a.score > -np.inf]
-    return max(meeting, key=lambda a: a.score, default=None)
+    for network in feasible_uniform(space, constraints):
+        score = sum(
+            scores[weights > 0] @ weights[weights > 0]
+            for scores, weights in zip(map(np.asarray, unary), network.weights, strict=True)
+        )
+        if score > -np.inf:  # all its widths were drawn
+            return UniformAnswer(
+                states=(),
+                score=float(score),
+                values=network.values,
+                multiplier=network.multiplier,
+                widths=network.configuration,
+            )
+    return None
 
 
-def greedy_slimming(unary, constraints):
+def _is_feasible(answer, constraints):
+    return all(constraint.is_feasible(answer.states) for constraint in constraints)
+
+
+def greedy_slimming(scores, constraints, chain=None):
     """Return the Answer of greedy slimming from the widest configuration, None if it fails.
 
-    Repeatedly shrinks by one width the layer whose shrinking costs least score per ms saved, until
-    the target is met. Layers whose shrinking saves no time come last. Of several constraints, what
-    is saved counts relative to the limits, of those that are not kept yet.
+    scores: of each width's choices, one array per width
+    chain:  the Chain of the constraints; None where each width is a node of its own
+
+    Repeatedly shrinks, by one choice, the width that loses least score per ms saved, until the
+    target is met. Widths that save no time come last. With several constraints, savings count
+    relative to the limits that are still exceeded.
     Source: the rule of AutoSlim (Yu and Huang 2019), on our scores instead of evaluations.
     """
-    seen = [np.flatnonzero(np.asarray(scores) > -np.inf) for scores in unary]
-    now = answer(unary, constraints, [choices[-1] for choices in seen])
-    while not _keeps_all(now, constraints):
-        broken = np.array([not constraint.keeps(now.states) for constraint in constraints])
-        shrunk = []
-        for layer, choices in enumerate(seen):
-            smaller = choices[choices < now.states[layer]]
+    chain = chain or Chain.plain([len(each) for each in scores])
+    unary = chain.unary(scores)
+    seen = [np.flatnonzero(np.asarray(each) > -np.inf) for each in scores]
+    now = Answer.of(unary, constraints, chain.states([choices[-1] for choices in seen]))
+    while not _is_feasible(now, constraints):
+        exceeded = np.array([not c.is_feasible(now.states) for c in constraints])
+        shrunk, widths = [], chain.choices(now.states)
+        for width, choices in enumerate(seen):
+            smaller = choices[choices < widths[width]]
             if len(smaller):
-                states = (*now.states[:layer], smaller[-1], *now.states[layer + 1 :])
-                shrunk.append(answer(unary, constraints, states))
+                slim = (*widths[:width], smaller[-1], *widths[width + 1 :])
+                shrunk.append(Answer.of(unary, constraints, chain.states(slim)))
         if not shrunk:
             return None
         limits = np.array([constraint.limit for constraint in constraints])
-        weights = broken / np.maximum(limits, np.finfo(float).tiny)
+        weights = exceeded / np.maximum(limits, np.finfo(float).tiny)
         now = min(shrunk, key=lambda a: _price(now, a, weights))
     return now
 
@@ -85,12 +93,12 @@ def _price(wide, slim, weights):
 
 
 def random_feasible(unary, constraints, rng, count, attempts=100):
-    """Return `count` Answers, drawn uniformly from all configurations that keep the constraints.
+    """Return `count` Answers, drawn uniformly from all feasible configurations.
 
-    Draws uniformly, by counting, from those that keep the first constraint if every latency is
-    rounded down to a bin of its limit, and rejects those that do not keep all really. Where these
-    prevail, near the fastest configuration or under a tighter second constraint, `attempts` draws
-    per answer may give fewer answers.
+    Rounds every latency down to a bin of the first limit, draws uniformly, by counting, from the
+    configurations that then satisfy it, and rejects the infeasible ones. If most are rejected, near
+    the fastest configuration or under a tighter second constraint, `attempts` draws per answer may
+    yield fewer answers.
     """
     pairwise, target_ms = constraints[0].pairwise, constraints[0].limit
     seen = [np.flatnonzero(np.asarray(scores) > -np.inf) for scores in unary]
@@ -98,49 +106,43 @@ def random_feasible(unary, constraints, rng, count, attempts=100):
         np.asarray(block)[rows][:, columns]
         for block, rows, columns in zip(pairwise, seen[:-1], seen[1:], strict=True)
     ]
-    sizes = np.array([len(choices) for choices in seen])
-    latency = mrf.pad_pairwise(blocks, sizes)
-    # 1e-9 of a bin: rounding must not lift what stands on an edge into the next bin.
+    transitions, [latency] = pack_pairwise([blocks], [len(choices) for choices in seen])
+    # 1e-9 of a bin: rounding must not lift a value on an edge into the next bin.
     parts = latency / target_ms * BINS if target_ms > 0 else np.where(latency > 0, np.inf, 0)
     bins = np.floor(np.clip(parts - 1e-9, 0, BINS + 1)).astype(np.int64)
     answers = []
     for _ in range(attempts):
-        for drawn in _draw(bins, sizes, rng.random((count, len(sizes)))):
+        for drawn in _draw(bins, transitions, rng.random((count, len(seen)))):
             if drawn[0] < 0:
                 return []
             states = [choices[state] for choices, state in zip(seen, drawn, strict=True)]
-            drawn_answer = answer(unary, constraints, states)
-            if _keeps_all(drawn_answer, constraints):
-                answers.append(drawn_answer)
+            answer = Answer.of(unary, constraints, states)
+            if _is_feasible(answer, constraints):
+                answers.append(answer)
             if len(answers) == count:
                 return answers
     return answers
 
 
 @njit
-def _draw(bins, sizes, uniforms):
-    """Draw states, shape (count, N), whose bins (N-1, S, S) sum to at most BINS; -1 if none do.
+def _draw(bins, transitions, uniforms):
+    """Draw states, shape (count, N), whose transitions' bins (T,) sum to at most BINS; -1 if none.
 
-    ways[i, s, b]: how many states of the nodes after i, if i is in s, fit into b bins, relative to
-    the greatest such number of the node.
+    State by state, each by the number of ways to go on from it.
     """
-    nodes, most = len(sizes), sizes.max()
-    ways = np.zeros((nodes, most, BINS + 1))
-    ways[-1] = 1
-    for i in range(nodes - 2, -1, -1):
-        for s in range(sizes[i]):
-            for t in range(sizes[i + 1]):
-                for left in range(bins[i, s, t], BINS + 1):
-                    ways[i, s, left] += ways[i + 1, t, left - bins[i, s, t]]
-        ways[i] /= max(ways[i].max(), 1e-300)
+    sizes, starts, ends = transitions
+    ways = _ways(bins, transitions)
     states = np.zeros(uniforms.shape, np.int64)
-    weights = np.zeros(most)
     for row in range(len(uniforms)):
         left, state = BINS, -1
-        for i in range(nodes):
-            for t in range(sizes[i]):
-                used = bins[i - 1, state, t] if i else 0
-                weights[t] = ways[i, t, left - used] if used <= left else 0.0
+        for i in range(len(sizes)):
+            weights, used = ways[i, :, BINS].copy(), np.zeros(ways.shape[1], np.int64)
+            if i:
+                weights = np.zeros(ways.shape[1])
+                for j in range(starts[i - 1, state], starts[i - 1, state + 1]):
+                    if bins[j] <= left:
+                        used[ends[j]] = bins[j]
+                        weights[ends[j]] = ways[i, ends[j], left - bins[j]]
             rest = uniforms[row, i] * weights[: sizes[i]].sum()
             chosen = -1
             for t in range(sizes[i]):
@@ -150,6 +152,24 @@ def _draw(bins, sizes, uniforms):
             if chosen < 0:
                 states[row] = -1
                 break
-            left -= bins[i - 1, state, chosen] if i else 0
+            left -= used[chosen]
             state = states[row, i] = chosen
     return states
+
+
+@njit
+def _ways(bins, transitions):
+    """Return how many states of the nodes after i, if i is in s, fit into b bins: (N, S, BINS + 1).
+
+    Relative to the greatest such number of the node.
+    """
+    sizes, starts, ends = transitions
+    ways = np.zeros((len(sizes), sizes.max(), BINS + 1))
+    ways[-1] = 1
+    for i in range(len(sizes) - 2, -1, -1):
+        for s in range(sizes[i]):
+            for j in range(starts[i, s], starts[i, s + 1]):
+                for left in range(bins[j], BINS + 1):
+                    ways[i, s, left] += ways[i + 1, ends[j], left - bins[j]]
+        ways[i] /= max(ways[i].max(), 1e-300)
+    return ways

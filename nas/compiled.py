@@ -1,4 +1,4 @@
-"""Numba's compiler, whose cache on the disk may be damaged or missing: that costs time only."""
+"""Numba's compiler with a disk cache: a damaged or missing cache only costs time."""
 
 import contextlib
 
@@ -10,7 +10,7 @@ from numba.core.caching import FunctionCache
 def njit(function):
     """Return a function compiled at its first call; the machine code is kept for other processes.
 
-    Where no folder can be written, and for files that cannot be read, it is compiled again.
+    It is compiled again if no cache folder is writable or a cached file cannot be read.
     """
     kernel = numba.njit(function)
     with contextlib.suppress(RuntimeError):  # no folder for the cache can be written
@@ -22,8 +22,8 @@ class _Cache(FunctionCache):
     def load_overload(self, sig, target_context):
         """Return the compiled code, or None if it is not there or its files are damaged.
 
-        Of two processes that compile different types at the same time, one may overwrite the
-        other's file: what is read must have the wanted types.
+        Two processes that compile for different types at the same time may overwrite each other's
+        file, so the types of what is read are checked.
         """
         with contextlib.suppress(Exception):
             loaded = super().load_overload(sig, target_context)
@@ -34,6 +34,6 @@ class _Cache(FunctionCache):
         return None
 
     def save_overload(self, sig, data):
-        """Keep compiled code, unless the disk is full or may not be written."""
+        """Save compiled code, unless the disk is full or not writable."""
         with contextlib.suppress(OSError):
             super().save_overload(sig, data)

@@ -1,4 +1,4 @@
-"""The convex problem behind a latency table: Eq. (7), with a linear law as a prior if wanted."""
+"""The convex problem behind a latency table: Eq. (7), alone or with a prior."""
 
 import time
 import warnings
@@ -8,12 +8,14 @@ import cvxpy as cp
 import numpy as np
 from scipy import sparse
 
-from models.mobilenet_v1 import LayerType
+from nas.prior import usual_sizes
 from utils.errors import UserError
 
-SOLVER = cp.SCS
+SOLVER, RESCUE = cp.SCS, cp.CLARABEL  # the second takes several times as long
+PATIENCE = 20_000  # iterations of the first before the second is tried
 # Latencies are divided by their mean first, so that these mean the same in any unit of time.
 SOLVER_OPTIONS = {"eps_abs": 1e-6, "eps_rel": 1e-6, "max_iters": 100_000}
+OWN = 0.03  # of R: the penalty of the layer types' own terms; from 0.01 to 0.3 is as good
 
 
 class SolverError(UserError):
@@ -22,9 +24,10 @@ class SolverError(UserError):
 
 @dataclass(frozen=True)
 class Solution:
-    """A solved fit: the latency of each variable, and what the solver says of it."""
+    """A solved fit: the latency of each variable, and what the solver reports."""
 
     values_ms: np.ndarray
+    solver: str
     status: str
     objective: float  # in units of the squared mean latency
     iterations: int
@@ -32,83 +35,95 @@ class Solution:
 
 
 class FitProblem:
-    """minimise ‖Mθ − y‖² + K‖t‖² + R‖θ − Φβ‖²
-    subject to  θ ≥ 0, t ≥ 0, β ≥ 0, θ_small − θ_large ≤ t.
+    """minimise ‖Mθ − y‖² + K‖t‖²
+    subject to  θ ≥ 0, t ≥ 0, θ_small − θ_large ≤ t,
 
-    Without Φ this is Eq. (7). Built once for a set of samples; solved for one (K, R) after the
-    other, each time from the last answer.
+    which is Eq. (7); or, with a Prior, whose law is Φβ in absolute or Φβ + Ψγ in relative errors,
+
+    minimise ‖Mθ − y‖² + K‖t‖² + R‖θ − Φβ‖²                 subject to  the same and β, γ ≥ 0, or
+    minimise ‖(Mθ − y) / y‖² + K‖t‖² + R(‖(θ − Φβ − Ψγ) / s‖² + OWN‖β / b‖²)
+
+    where s is the entries' usual size, by Φβ + Ψγ alone, and b the greatest of each type, by Ψγ.
+
+    Built once for a set of samples, then solved for one (K, R) after another, each time starting
+    from the last solution.
     Source: Berman et al. 2020, Eq. (7).
     """
 
-    # Differs from the paper: the last term, which Eq. (7) does not have.
+    # Differs from the paper: all but the first problem. Searches for fast networks need small
+    # latencies to be right, and absolute errors are dominated by the large ones.
 
-    def __init__(self, counts, latencies_ms, pairs, law=None):
+    def __init__(self, counts, latencies_ms, pairs, prior=None):
         """State the problem.
 
-        counts:       M, sparse (networks, variables), how often a variable occurs in a network
+        counts:       M, sparse (networks, variables), how many times a variable occurs in a network
         latencies_ms: y, (networks,)
         pairs:        (pairs, 2), indices of (small, large)
-        law:          Φ, sparse (variables, coefficients), or None for Eq. (7) alone
+        prior:        a Prior, or None for Eq. (7) alone
         """
         latencies_ms = np.asarray(latencies_ms, dtype=np.float64)
         self.mean_ms = float(latencies_ms.mean())
         self.regularize = cp.Parameter(nonneg=True)  # K
-        self.strength = cp.Parameter(nonneg=True) if law is not None else None  # R
+        self.strength = cp.Parameter(nonneg=True) if prior else None  # R
 
+        y = latencies_ms / self.mean_ms
         self.theta = theta = cp.Variable(counts.shape[1], nonneg=True)
         t = cp.Variable(len(pairs), nonneg=True)
         small, large = pairs.T
-        objective = cp.sum_squares(counts @ theta - latencies_ms / self.mean_ms)
+        relative = prior and prior.relative
+        per_y = sparse.diags(1 / y if relative else np.ones(len(y)))
+        objective = cp.sum_squares((per_y @ counts) @ theta - per_y @ y)
         objective += self.regularize * cp.sum_squares(t)
-        if law is not None:
-            beta = cp.Variable(law.shape[1], nonneg=True)
-            objective += self.strength * cp.sum_squares(theta - law @ beta)
+        if relative:
+            objective += self.strength * _shared_pull(theta, prior, counts, y)
+        elif prior:
+            beta = cp.Variable(prior.own.shape[1], nonneg=True)
+            objective += self.strength * cp.sum_squares(theta - prior.own @ beta)
         self.problem = cp.Problem(cp.Minimize(objective), [theta[small] - theta[large] <= t])
 
     def solve(self, regularize, strength=0.0):
-        """Return the Solution for K and R; raises SolverError, with the status, if not optimal."""
+        """Return the Solution for K and R; raises SolverError, with the status, if not optimal.
+
+        With a prior, RESCUE solves what SOLVER does not solve accurately enough.
+        """
         self.regularize.value = regularize
         if self.strength is not None:
             self.strength.value = strength
         start = time.perf_counter()
-        try:
-            with warnings.catch_warnings():  # CVXPY's words on the status, which is checked below
-                warnings.simplefilter("ignore", UserWarning)
-                self.problem.solve(solver=SOLVER, warm_start=True, **SOLVER_OPTIONS)
-        except cp.SolverError as error:
-            raise SolverError(f"the fit failed: {error}") from error
+        solver, options = SOLVER, dict(SOLVER_OPTIONS)
+        if self.strength is not None and "max_iters" in options:
+            options["max_iters"] = min(PATIENCE, options["max_iters"])
+        self._solve_by(solver, warm_start=True, **options)
+        if self.problem.status != cp.OPTIMAL and self.strength is not None:
+            solver = RESCUE
+            self._solve_by(solver)
         status, iterations = self.problem.status, self.problem.solver_stats.num_iters
         if status != cp.OPTIMAL:
             raise SolverError(
-                f"the fit is not optimal: {SOLVER} reports {status!r} after {iterations} iterations"
+                f"the fit is not optimal: {solver} reports {status!r} after {iterations} iterations"
             )
-        # Not a clipped table: the solver meets θ ≥ 0 to its tolerance, this meets it exactly.
+        # The solver satisfies θ ≥ 0 only to its tolerance; this satisfies it exactly.
         values_ms = np.maximum(self.theta.value, 0) * self.mean_ms
         seconds = time.perf_counter() - start
-        return Solution(values_ms, status, float(self.problem.value), iterations, seconds)
+        return Solution(values_ms, solver, status, float(self.problem.value), iterations, seconds)
+
+    def _solve_by(self, solver, **options):
+        try:
+            with warnings.catch_warnings():  # CVXPY warns of the status, which is checked
+                warnings.simplefilter("ignore", UserWarning)
+                self.problem.solve(solver=solver, **options)
+        except cp.SolverError as error:
+            raise SolverError(f"the fit failed: {error}") from error
 
 
-TERMS = ("1", "c_in", "c_out", "c_in·c_out")
-
-
-def linear_law(variables):
-    """Return Φ: the terms 1, c_in, c_out, c_in·c_out of each variable, among its type's columns.
-
-    Returns a sparse matrix (variables, 4 · layer types); every column's greatest entry is 1, so
-    that the coefficients β are comparable. With β ≥ 0 the law Φβ never falls with more channels.
-    """
-    types = {}
-    channels = np.array([(v.in_channels, v.out_channels) for v in variables], dtype=np.float64)
-    inputs, outputs = channels.T
-    first = [len(TERMS) * types.setdefault(_type_of(v), len(types)) for v in variables]
-    columns = np.add.outer(first, np.arange(len(TERMS)))
-    values = np.stack([np.ones_like(inputs), inputs, outputs, inputs * outputs], axis=1)
-    greatest = np.zeros(len(TERMS) * len(types))
-    np.maximum.at(greatest, columns, values)
-    rows = np.repeat(np.arange(len(variables)), len(TERMS))
-    entries = (values / greatest[columns]).ravel()
-    return sparse.csr_matrix((entries, (rows, columns.ravel())))
-
-
-def _type_of(variable):
-    return tuple(getattr(variable, name) for name in LayerType.__dataclass_fields__)
+def _shared_pull(theta, prior, counts, y):
+    """Return ‖(θ − Φβ − Ψγ) / s‖² + OWN‖β / b‖² as an expression."""
+    sizes = usual_sizes(counts, y, sparse.hstack([prior.own, prior.shared]))  # s
+    typical = usual_sizes(counts, y, prior.shared)  # the types' own coefficients cannot shrink b
+    greatest = (prior.own != 0).multiply(typical[:, None]).max(axis=0).toarray().ravel()  # b
+    beta = cp.Variable(prior.own.shape[1], nonneg=True)  # in units of b
+    gamma = cp.Variable(prior.shared.shape[1], nonneg=True)
+    per_size = sparse.diags(1 / sizes)
+    own = per_size @ prior.own @ sparse.diags(greatest)
+    law = own @ beta + (per_size @ prior.shared) @ gamma
+    return cp.sum_squares(per_size @ theta - law) + OWN * cp.sum_squares(beta)

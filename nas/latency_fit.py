@@ -7,29 +7,32 @@ from dataclasses import asdict, fields
 import numpy as np
 from scipy import sparse
 
-from models.mobilenet_v1 import Variable
-from nas.fit_problem import SOLVER, FitProblem, linear_law
+from nas.fit_problem import FitProblem
 from nas.latency_table import LatencyTable
+from nas.prior import SHARED, Prior
+from nas.variables import Variable
 from utils.errors import UserError
+from utils.metadata import Metadata
 from utils.progress import warn
 
-EXACT = 1e-6  # an objective below this is 0 to the solver's tolerance: no term is at work
+EXACT = 1e-6  # an objective below this is 0 to the solver's tolerance: no term is active
 
 
-def fit(samples, space, regularize, strength=0.0, metadata=None):
+def fit(samples, space, regularize, strength=0.0, metadata=None, prior=SHARED):
     """Return the LatencyTable that Eq. (7) fits to the timings of whole networks.
 
     samples:    list of (configuration, latency in ms per image)
     regularize: K >= 0, the weight of the monotonicity term; without unit
-    strength:   R >= 0, how strongly the table is pulled towards the linear law; 0: Eq. (7) alone
-    metadata:   what the samples' file says of itself; copied into the table's metadata
-    Raises UserError for timings that cannot be, SolverError if the optimum is not reached.
+    strength:   R >= 0, how strongly the table is pulled towards the prior; 0: Eq. (7) alone
+    metadata:   Metadata of the samples; copied into the table's
+    prior:      one of nas.prior.PRIORS
+    Raises UserError for impossible timings, SolverError if the optimum is not reached.
     Warns on standard error if the table is not unique.
     Source: Berman et al. 2020, Eq. (7).
     """
     configurations, latencies_ms = check_samples(samples)
     check_weights(regularize, strength)
-    problem = fit_problem(space, configurations, latencies_ms, with_prior=strength > 0)
+    problem = fit_problem(space, configurations, latencies_ms, prior if strength > 0 else None)
     solution = problem.solve(regularize, strength)
     if regularize == 0 and strength == 0:
         _warn_not_unique("K = 0 and no prior")
@@ -39,23 +42,25 @@ def fit(samples, space, regularize, strength=0.0, metadata=None):
     solved = asdict(solution)
     values_ms = solved.pop("values_ms")
     report = {
-        "prior": "linear" if strength else "none",
+        "prior": prior if strength else "none",
         "regularize": regularize,
         "strength": strength,
         "samples": len(samples),
-        "solver": SOLVER,
         **solved,
     }
-    metadata = {**(metadata or {}), "search_space": space.as_dict(), "fit": report}
+    metadata = (metadata or Metadata()).stating(search_space=space.as_dict(), fit=report)
     entries = zip(space.variables, values_ms.tolist(), strict=True)
     return LatencyTable(entries, metadata, "the fitted table")
 
 
-def fit_problem(space, configurations, latencies_ms, with_prior):
-    """Return the FitProblem of networks of a search space and their latencies in ms."""
+def fit_problem(space, configurations, latencies_ms, prior=None):
+    """Return the FitProblem of networks of a search space and their latencies in ms.
+
+    prior: one of nas.prior.PRIORS, or None for Eq. (7) alone
+    """
     variables = space.variables
-    law = linear_law(variables) if with_prior else None
     counts = count_matrix(space, configurations)
+    law = prior and Prior.of(prior, variables)
     return FitProblem(counts, latencies_ms, ordered_pairs(variables), law)
 
 
@@ -86,7 +91,7 @@ def _warn_not_unique(reason):
 
 
 def count_matrix(space, configurations):
-    """Return M: how often each variable occurs in each network, sparse (networks, variables)."""
+    """Return M, how many times a variable occurs in a network, sparse (networks, variables)."""
     states = np.array([space.states(configuration) for configuration in configurations])
     paths = space.paths(states)
     rows = np.repeat(np.arange(len(paths)), paths.shape[1])
@@ -98,8 +103,8 @@ def ordered_pairs(variables):
     """Return the pairs (small, large) that Eq. (7) orders, as int64 indices of shape (pairs, 2).
 
     The two are neighbours in exactly one of in_channels, out_channels and in_size, with every
-    other field equal: in the group of variables that share all the other fields, sorted by this
-    one, they follow each other.
+    other field equal: among the variables that share all the other fields, sorted by this one, they
+    are adjacent.
     """
     names = [field.name for field in fields(Variable)]
     pairs = []

@@ -3,14 +3,16 @@
 import hashlib
 import reprlib
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from msgspec import Meta, Struct
 
-from models.mobilenet_v1 import IMAGE_CHANNELS, STRIDES, Variable, layer_types
 from nas.search_space import SearchSpace
+from nas.variables import Variable
+from utils.devices.workload import IMAGE_CHANNELS
 from utils.errors import UserError
 from utils.json_lines import (
     metadata_path,
@@ -20,8 +22,8 @@ from utils.json_lines import (
     write_metadata,
 )
 from utils.json_types import MOST_MS, checked
+from utils.metadata import Metadata
 
-DIGEST = "table_sha256"  # in the metadata: of which table's content they are
 NOISE = 0.01  # of the mean entry: what a solver may leave below 0; a network has 15 entries
 
 Whole = Annotated[float, Meta(ge=1, le=1e9, multiple_of=1)]  # other programs write 8.0
@@ -56,21 +58,21 @@ class LatencyTable:
     """Maps each Variable (layer type, in_channels, out_channels) to milliseconds per image.
 
     T(c) is the sum over the layers and the classifier of entry[type, c_in, c_out]. Single entries
-    are not identifiable from whole-network timings; totals are. `metadata` says what was measured.
+    are not identifiable from whole-network timings; totals are. Its Metadata say what was measured.
     """
 
     def __init__(self, entries, metadata=None, source="latency table"):
         self.entries = dict(entries)
-        self.metadata = metadata or {}
+        self.metadata = metadata or Metadata()
         self.source = str(source)
 
     @classmethod
     def load(cls, path):
         """Read a file of lines [variable, latency_ms] and its metadata.
 
-        A file without metadata is accepted with a warning. What a solver left slightly below 0 is
-        taken as 0. Raises UserError that names the line; and if the table is not the one that its
-        metadata describe.
+        A file without metadata is accepted with a warning. Entries that a solver left slightly
+        below 0 become 0. Raises UserError for an invalid line, which it names, and if the metadata
+        describe another table.
         """
         content = Path(path).read_bytes()
         entries, lines = {}, {}
@@ -81,15 +83,18 @@ class LatencyTable:
                 raise UserError(f"{place}: this variable stands twice")
             entries[variable], lines[variable] = latency_ms, number
         metadata = read_metadata(path)
-        SearchSpace.of(metadata, path)  # raises if it is none
-        digest = metadata.pop(DIGEST, None)
+        SearchSpace.of(metadata, path)  # raises if they describe none
         entries = _without_noise(entries, lines, path)
-        if digest not in {None, _digest(content)}:
+        if metadata.table_sha256 and metadata.table_sha256 != _digest(content):
             raise UserError(
                 f"{path} is not the table that {metadata_path(path)} describes: fit it anew (or, "
-                f"if you changed it by hand, remove {DIGEST} from the metadata)"
+                "if you changed it by hand, remove table_sha256 from the metadata)"
             )
-        return cls(entries, metadata, path)
+        return cls(entries, metadata.without("table_sha256"), path)
+
+    def with_metadata(self, metadata):
+        """Return the table with other metadata."""
+        return LatencyTable(self.entries, metadata, self.source)
 
     def save(self, path):
         """Write the table, one line per variable, and its metadata, each whole or not at all.
@@ -103,25 +108,27 @@ class LatencyTable:
                 for variable, latency_ms in self.entries.items()
             ],
         )
-        write_metadata(path, {**self.metadata, DIGEST: _digest(content)})
+        write_metadata(path, self.metadata.stating(table_sha256=_digest(content)))
 
     def predict(self, configuration):
         """Return the predicted latency of a configuration in milliseconds per image.
 
-        configuration: one width per layer. Raises UserError if the table lacks a variable of it.
+        configuration: one width per layer. Raises UserError if the table lacks a variable.
         """
-        types = layer_types(self.input_size, self._strides)
-        if len(configuration) != len(types) - 1:
+        network = self._space.description
+        if len(configuration) != len(network.widths):
             raise UserError(
                 f"configuration has {len(configuration)} widths, "
-                f"the latency table has {len(types) - 1} layers"
+                f"the latency table has {len(network.widths)} layers"
             )
-        channels = [IMAGE_CHANNELS, *configuration, self.classes]
         total = 0.0
-        for layer, layer_type in enumerate(types):
-            variable = layer_type.with_channels(channels[layer], channels[layer + 1])
+        layers = zip(
+            network.layers, self._layer_types, network.channels(configuration), strict=True
+        )
+        for layer, layer_type, channels in layers:
+            variable = layer_type.with_channels(*channels)
             if variable not in self.entries:
-                raise UserError(f"{self.source} has no latency for {_name(layer, variable, types)}")
+                raise UserError(f"{self.source} has no latency for {_name(layer, variable)}")
             total += self.entries[variable]
         return total
 
@@ -136,9 +143,11 @@ class LatencyTable:
         return np.array([self.entries[variable] for variable in space.variables])
 
     def _why_missing(self, missing, space):
+        if self.network != space.network:
+            return f"{self.source} was made for network {self.network}, not for {space.network}"
         layer = next(
             layer
-            for layer, block in enumerate(space.blocks)
+            for layer, block in zip(space.description.layers, space.blocks, strict=True)
             if any(space.variables[i] == missing[0] for i in block.flat)
         )
         advice = self._advice_on_widths(space)
@@ -149,7 +158,7 @@ class LatencyTable:
             )
         return (
             f"{self.source} lacks {len(missing)} of the {len(space.variables)} variables of the "
-            f"search space, the first is {_name(layer, missing[0], space.layer_types)}; it was "
+            f"search space, the first is {_name(layer, missing[0])}; it was "
             f"made for input size {self.input_size} and {self.classes} classes{advice}"
         )
 
@@ -169,31 +178,37 @@ class LatencyTable:
         )
 
     def pairwise(self, space):
-        """Return the table as pairwise latencies of the chain of layers, in ms.
+        """Return the table as latencies of neighbouring states of a space's chain, in ms.
 
-        One array per neighbouring pair of layers, of shape (choices of layer l, choices of layer
-        l + 1). The first layer's latency is part of the first array and the classifier's of the
-        last, so that the sum over the pairs is the latency of the network.
+        See nas.chain.Chain.pairwise: their sum over the pairs is the latency of the network.
         """
         values = self.values(space)
-        first, *between, last = [values[block] for block in space.blocks]
-        between[0] = between[0] + first.T
-        between[-1] = between[-1] + last.T
-        return between
+        return space.chain.pairwise([values[block] for block in space.blocks])
 
     @property
     def input_size(self):
         """The side of the images that the table was made for, read from the first convolution."""
-        return self._the(lambda v: not v.dw and not v.bias, "first convolution").in_size[0]
+        return self._the(_is_first, "first convolution").in_size[0]
+
+    @property
+    def network(self):
+        """The name of the network that the table was made for."""
+        return SearchSpace.of(self.metadata, self.source).network
 
     @property
     def classes(self):
         """The number of classes that the table was made for, read from the classifier."""
         return self._the(lambda v: v.bias, "classifier").out_channels
 
-    @property
-    def _strides(self):
-        return tuple(self.metadata.get("search_space", {}).get("strides", STRIDES))
+    @cached_property
+    def _space(self):
+        """The search space that the metadata state, for the table's own input size and classes."""
+        own = SearchSpace.of(self.metadata, self.source)
+        return replace(own, input_size=self.input_size, classes=self.classes)
+
+    @cached_property
+    def _layer_types(self):
+        return self._space.layer_types
 
     def _the(self, is_wanted, name):
         for variable in self.entries:
@@ -220,10 +235,10 @@ def _entry(line, place):
 
 
 def _without_noise(entries, lines, path):
-    """Return the entries, 0 instead of what lies less than NOISE of their mean below 0."""
+    """Return the entries; those less than NOISE of their mean below 0 become 0."""
     mean_ms = sum(entries.values()) / len(entries)
     if mean_ms <= 0:
-        raise UserError(f"{path}: the latencies are {mean_ms:g} ms on average: this is no table")
+        raise UserError(f"{path}: the latencies are {mean_ms:g} ms on average: this is not a table")
     variable = min(entries, key=entries.get)
     if entries[variable] < -NOISE * mean_ms:
         raise UserError(
@@ -233,10 +248,14 @@ def _without_noise(entries, lines, path):
     return {variable: max(0.0, latency_ms) for variable, latency_ms in entries.items()}
 
 
-def _name(layer, variable, types):
-    place = "the classifier" if layer == len(types) - 1 else f"layer {layer + 1}"
+def _is_first(variable):
+    """Return whether a variable is of a network's first convolution."""
+    return variable.in_channels == IMAGE_CHANNELS and not variable.dw and not variable.bias
+
+
+def _name(layer, variable):
     height, width = variable.in_size
     return (
-        f"{place} ({variable.in_channels} to {variable.out_channels} channels "
+        f"{layer.name} ({variable.in_channels} to {variable.out_channels} channels "
         f"on a map of {height}×{width})"
     )

@@ -5,62 +5,33 @@ states s is sum_i unary[i][s_i] + sum_i pairwise[i][s_i, s_{i+1}]; the Gibbs dis
 p(s) ∝ exp(score(s)). A temperature is applied by dividing the potentials by it. -inf marks a state
 or a transition that is forbidden.
 
-The public functions take ragged lists. What runs at every training step takes the same chain as
-dense arrays (`pad`): unary (N, S), pairwise (N-1, S, S) and sizes (N,), S the largest size; only
-the first sizes[i] entries of a row are read.
+The public functions take ragged lists. What runs at every training step takes the same chain
+packed (nas.transitions.pack): unary (N, S), of which only the first sizes[i] entries of a row are
+read, Transitions, and one pairwise potential for each of the T transitions.
 """
+
+import itertools
 
 import numpy as np
 
 from nas.compiled import njit
+from nas.transitions import pack
 
 
-def pad(unary, pairwise):
-    """Return a ragged chain as dense float64 arrays (unary, pairwise, sizes).
-
-    Raises ValueError, naming the node, if shapes disagree or a potential is NaN or +inf.
-    """
-    if not len(unary):
-        raise ValueError("the chain has no nodes")
-    if len(pairwise) != len(unary) - 1:
-        raise ValueError(
-            f"{len(unary)} nodes need {len(unary) - 1} pairwise potentials, got {len(pairwise)}"
-        )
-    sizes = np.array([len(potential) for potential in unary], dtype=np.int64)
-    dense_unary = np.zeros((len(unary), sizes.max(initial=0)))
-    for node, potential in enumerate(unary):
-        dense_unary[node, : sizes[node]] = _checked(potential, (sizes[node],), "unary", node)
-    return dense_unary, pad_pairwise(pairwise, sizes), sizes
+def unary_sum(unary, states):
+    """Return the sum of N unary potentials along states: N ints, or N arrays for many sequences."""
+    return sum(potential[state] for potential, state in zip(unary, states, strict=True))
 
 
-def pad_pairwise(pairwise, sizes):
-    """Return N-1 ragged pairwise potentials as one dense array of shape (N-1, S, S)."""
-    dense = np.zeros((len(pairwise), max(sizes), max(sizes)))
-    for node, potential in enumerate(pairwise):
-        shape = (sizes[node], sizes[node + 1])
-        dense[node, : shape[0], : shape[1]] = _checked(potential, shape, "pairwise", node)
-    return dense
-
-
-def _checked(potential, shape, kind, node):
-    potential = np.asarray(potential, dtype=np.float64)
-    if potential.shape != tuple(shape):
-        raise ValueError(
-            f"{kind} potential of node {node} has shape {potential.shape}, expected {tuple(shape)}"
-        )
-    if potential.size == 0:
-        raise ValueError(f"node {node} has no states")
-    if np.isnan(potential).any() or np.isposinf(potential).any():
-        raise ValueError(f"{kind} potential of node {node} holds NaN or +inf")
-    return potential
+def pairwise_sum(pairwise, states):
+    """Return the sum of N-1 pairwise potentials along states, as unary_sum does."""
+    pairs = itertools.pairwise(states)
+    return sum(potential[s, t] for potential, (s, t) in zip(pairwise, pairs, strict=True))
 
 
 def score(unary, pairwise, states):
     """Return the score of one sequence of N states, a float."""
-    total = sum(potential[state] for potential, state in zip(unary, states, strict=True))
-    for node, potential in enumerate(pairwise):
-        total += potential[states[node], states[node + 1]]
-    return float(total)
+    return float(unary_sum(unary, states) + pairwise_sum(pairwise, states))
 
 
 def max_sum(unary, pairwise):
@@ -73,8 +44,9 @@ def max_sum(unary, pairwise):
     Raises ValueError, naming the node, if shapes disagree or a potential is NaN or +inf.
     Source: Viterbi 1967, as used by OWS (Berman et al. 2020); O(sum of S_i * S_{i+1}).
     """
-    best, states = max_sum_dense(*pad(unary, pairwise))
-    return best, [int(state) for state in states]
+    dense, transitions, [potentials] = pack(unary, [pairwise])
+    best, states, _ = max_sum_packed(dense, transitions, potentials, 1.0)
+    return best, states.tolist()
 
 
 def sum_product(unary, pairwise):
@@ -84,11 +56,11 @@ def sum_product(unary, pairwise):
     Raises ValueError as max_sum does, and if every sequence is forbidden.
     Source: Baum et al. 1970; the sampling probabilities of AOWS (Berman et al. 2020).
     """
-    dense_unary, dense_pairwise, sizes = pad(unary, pairwise)
-    marginals = sum_product_dense(dense_unary, dense_pairwise, sizes)
+    dense, transitions, [potentials] = pack(unary, [pairwise])
+    marginals = sum_product_packed(dense, transitions, potentials)
     if np.isnan(marginals[0, 0]):
         raise ValueError("every sequence of states is forbidden: no distribution")
-    return [marginals[node, :size].copy() for node, size in enumerate(sizes)]
+    return [marginals[node, :size].copy() for node, size in enumerate(transitions.sizes)]
 
 
 def sample(unary, pairwise, rng, count):
@@ -97,42 +69,50 @@ def sample(unary, pairwise, rng, count):
     Arguments as in max_sum, and a numpy Generator. Returns an int64 array of shape (count, N).
     Raises ValueError as sum_product does.
     """
-    dense_unary, dense_pairwise, sizes = pad(unary, pairwise)
-    uniforms = rng.random((count, len(sizes)))
-    states = sample_dense(dense_unary, dense_pairwise, sizes, uniforms)
+    dense, transitions, [potentials] = pack(unary, [pairwise])
+    uniforms = rng.random((count, len(unary)))
+    states = sample_packed(dense, transitions, potentials, uniforms)
     if count and states[0, 0] < 0:
         raise ValueError("every sequence of states is forbidden: no distribution")
     return states
 
 
 @njit
-def max_sum_dense(unary, pairwise, sizes):
-    """max_sum on a dense chain: returns the score and the states, an int64 array."""
+def max_sum_packed(unary, transitions, values, factor):
+    """max_sum on a packed chain whose pairwise potentials are factor * values; values: (T,).
+
+    Returns the score, the states, (N,), and the numbers of their transitions, (N-1,); -1 where
+    everything is forbidden.
+    """
+    sizes, starts, ends = transitions
     nodes = len(sizes)
     to_end = unary.copy()  # to_end[i, s]: the best score of nodes i, i+1, … if node i is in s
     for i in range(nodes - 2, -1, -1):
         for s in range(sizes[i]):
             top = -np.inf
-            for t in range(sizes[i + 1]):
-                top = max(top, pairwise[i, s, t] + to_end[i + 1, t])
+            for j in range(starts[i, s], starts[i, s + 1]):
+                top = max(top, factor * values[j] + to_end[i + 1, ends[j]])
             to_end[i, s] += top
     states = np.zeros(nodes, dtype=np.int64)
+    path = np.full(nodes - 1, -1)
     best = -np.inf
     for s in range(sizes[0]):
         if to_end[0, s] > best:
             best, states[0] = to_end[0, s], s
     for i in range(nodes - 1):
         top = -np.inf
-        for t in range(sizes[i + 1]):
-            value = pairwise[i, states[i], t] + to_end[i + 1, t]
+        for j in range(starts[i, states[i]], starts[i, states[i] + 1]):
+            value = factor * values[j] + to_end[i + 1, ends[j]]
             if value > top:
-                top, states[i + 1] = value, t
-    return best, states
+                top, path[i], states[i + 1] = value, j, ends[j]
+    return best, states, path
 
 
 @njit
 def _log_sum_exp(values):
-    top = values.max()
+    top = -np.inf
+    for value in values:
+        top = max(top, value)
     if top == -np.inf:
         return top
     total = 0.0
@@ -143,15 +123,17 @@ def _log_sum_exp(values):
 
 
 @njit
-def _backward(unary, pairwise, sizes):
+def _backward(unary, transitions, potentials):
     """Return log_z[i, s]: log of the summed exp(score) of nodes i, i+1, … if node i is in s."""
+    sizes, starts, ends = transitions
     log_z = unary.copy()
     terms = np.empty(unary.shape[1])
     for i in range(len(sizes) - 2, -1, -1):
         for s in range(sizes[i]):
-            for t in range(sizes[i + 1]):
-                terms[t] = pairwise[i, s, t] + log_z[i + 1, t]
-            log_z[i, s] += _log_sum_exp(terms[: sizes[i + 1]])
+            first, count = starts[i, s], starts[i, s + 1] - starts[i, s]
+            for k in range(count):
+                terms[k] = potentials[first + k] + log_z[i + 1, ends[first + k]]
+            log_z[i, s] += _log_sum_exp(terms[:count])
     return log_z
 
 
@@ -164,50 +146,74 @@ def _softmax(log_weights, out):
 
 
 @njit
-def sum_product_dense(unary, pairwise, sizes):
-    """sum_product on a dense chain: shape (N, S), zero behind each node's size; NaN if empty."""
+def sum_product_packed(unary, transitions, potentials):
+    """sum_product on a packed chain: shape (N, S), zero beyond each node's size; NaN if empty."""
+    sizes = transitions.sizes
     nodes, most = unary.shape
     marginals = np.zeros((nodes, most))
-    log_z = _backward(unary, pairwise, sizes)
+    log_z = _backward(unary, transitions, potentials)
     before = np.zeros(most)  # log of the summed exp(score) of nodes before i, into each state
-    terms = np.empty(most)
     for i in range(nodes):
         _softmax(before[: sizes[i]] + log_z[i, : sizes[i]], marginals[i, : sizes[i]])
         if i + 1 < nodes:
-            inside = before + unary[i]
-            for t in range(sizes[i + 1]):
-                for s in range(sizes[i]):
-                    terms[s] = inside[s] + pairwise[i, s, t]
-                before[t] = _log_sum_exp(terms[: sizes[i]])
+            before = _forward(i, before + unary[i], transitions, potentials)
     return marginals
 
 
 @njit
-def sample_dense(unary, pairwise, sizes, uniforms):
-    """sample on a dense chain; uniforms has shape (count, N). States are -1 if all is forbidden.
+def _forward(i, inside, transitions, potentials):
+    """Return log of the summed exp(score) of nodes up to i, into each state of node i + 1.
+
+    inside: (S,), the same of nodes up to i, if node i is in a state
+    """
+    sizes, starts, ends = transitions
+    tops, totals = np.full(len(inside), -np.inf), np.zeros(len(inside))
+    for s in range(sizes[i]):
+        for j in range(starts[i, s], starts[i, s + 1]):
+            tops[ends[j]] = max(tops[ends[j]], inside[s] + potentials[j])
+    for s in range(sizes[i]):
+        for j in range(starts[i, s], starts[i, s + 1]):
+            term, top = inside[s] + potentials[j], tops[ends[j]]
+            if term > top - 40:
+                totals[ends[j]] += np.exp(term - top)
+    return tops + np.log(totals)
+
+
+@njit
+def sample_packed(unary, transitions, potentials, uniforms):
+    """sample on a packed chain; uniforms has shape (count, N). States are -1 if all is forbidden.
 
     Node 0 is drawn from its marginal, node i+1 from p(t | s) ∝ exp(pairwise[s, t] + log_z[t]).
     """
+    sizes, starts, ends = transitions
     nodes, most = unary.shape
-    log_z = _backward(unary, pairwise, sizes)
+    log_z = _backward(unary, transitions, potentials)
     states = np.zeros(uniforms.shape, dtype=np.int64)
     probabilities = np.zeros(most)
     for draw in range(uniforms.shape[0]):
-        for i in range(nodes):
-            size = sizes[i]
-            if i == 0:
-                _softmax(log_z[0, :size], probabilities[:size])
-            else:
-                row = pairwise[i - 1, states[draw, i - 1], :size] + log_z[i, :size]
-                _softmax(row, probabilities[:size])
-            if np.isnan(probabilities[0]):
-                states[draw] = -1
-                break
-            left = uniforms[draw, i]
-            for s in range(size):
-                if probabilities[s] > 0:
-                    states[draw, i] = s
-                    left -= probabilities[s]
-                    if left < 0:
-                        break
+        _softmax(log_z[0, : sizes[0]], probabilities[: sizes[0]])
+        if np.isnan(probabilities[0]):
+            states[draw] = -1
+            continue
+        states[draw, 0] = _draw(probabilities[: sizes[0]], uniforms[draw, 0])
+        for i in range(1, nodes):
+            state = states[draw, i - 1]
+            first, end = starts[i - 1, state], starts[i - 1, state + 1]
+            targets = ends[first:end]
+            _softmax(potentials[first:end] + log_z[i][targets], probabilities[: end - first])
+            chosen = _draw(probabilities[: end - first], uniforms[draw, i])
+            states[draw, i] = targets[chosen]
     return states
+
+
+@njit
+def _draw(probabilities, uniform):
+    """Return the position at which the summed probabilities exceed a number from 0 to 1."""
+    chosen = 0
+    for position in range(len(probabilities)):
+        if probabilities[position] > 0:
+            chosen = position
+            uniform -= probabilities[position]
+            if uniform < 0:
+                break
+    return chosen

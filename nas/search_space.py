@@ -5,7 +5,11 @@ from functools import cached_property
 
 import numpy as np
 
-from models.mobilenet_v1 import BASE_WIDTHS, IMAGE_CHANNELS, STRIDES, layer_types, scaled_widths
+from models.network import Network
+from models.operations import Width as NetworkWidth
+from nas.chain import Chain
+from nas.variables import layer_types
+from networks import MOBILENET_V1, open_network
 from utils.errors import UserError
 from utils.json_lines import metadata_path
 from utils.json_types import (
@@ -21,9 +25,11 @@ from utils.json_types import (
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """All configurations of a MobileNet-v1 whose widths are multiples of the base widths.
+    """All configurations of a network whose widths are multiples of the base widths.
 
-    Choices of a layer: unique(8 * max(1, round(base * m / 8))) for m in
+    network: a name that networks.open_network knows
+    base_widths, strides: of a MobileNet-v1 other than the usual one; empty for the network's own
+    Choices of a width: unique(8 * max(1, round(base * m / 8))) for m in
     linspace(min_width, max_width, levels). The latency of a configuration is a sum of variables
     (layer type, in_channels, out_channels), one per layer and one for the classifier.
     """
@@ -33,8 +39,9 @@ class SearchSpace:
     min_width: WidthMultiplier = 0.2
     max_width: WidthMultiplier = 1.5
     levels: Levels = 14
-    base_widths: tuple[Width, ...] = BASE_WIDTHS
-    strides: tuple[Stride, ...] = STRIDES
+    base_widths: tuple[Width, ...] = ()
+    strides: tuple[Stride, ...] = ()
+    network: str = MOBILENET_V1
 
     def __post_init__(self):
         if self.input_size < 1:
@@ -48,20 +55,37 @@ class SearchSpace:
             )
         if self.levels < 1:
             raise UserError(f"{self.levels} levels of width: at least 1 is needed")
-        if len(self.base_widths) != len(self.strides) or len(self.strides) < 2:
-            raise ValueError("base_widths and strides must have the same length, at least 2")
+        if len(self.description.widths) < 2:
+            raise UserError(f"network {self.network} has fewer than two widths to choose")
+
+    @cached_property
+    def description(self):
+        """The network's Description."""
+        unusual = {"base_widths": self.base_widths, "strides": self.strides}
+        unusual = {name: value for name, value in unusual.items() if value}
+        if unusual and self.network != MOBILENET_V1:
+            raise UserError(f"{', '.join(unusual)} belong to {MOBILENET_V1}, not to {self.network}")
+        return open_network(self.network, self.classes, **unusual)
+
+    def network_of(self, configuration):
+        """Return the Network of a configuration, which devices time."""
+        return Network(self.description, tuple(configuration), self.input_size)
+
+    @cached_property
+    def reference(self):
+        """The Network that is timed beside all others."""
+        return self.network_of(self.description.parse(self.description.reference))
 
     @cached_property
     def choices(self):
         """The widths that each layer may have: per layer an increasing tuple of ints."""
-        multipliers = np.linspace(self.min_width, self.max_width, self.levels)
-        scaled = [scaled_widths(multiplier, self.base_widths) for multiplier in multipliers]
+        scaled = self.uniform_multipliers()
         return tuple(tuple(sorted(set(widths))) for widths in zip(*scaled, strict=True))
 
     @cached_property
     def layer_types(self):
         """One LayerType per layer and, last, the classifier's."""
-        return layer_types(self.input_size, self.strides)
+        return layer_types(self.description, self.input_size)
 
     @cached_property
     def sizes(self):
@@ -90,20 +114,19 @@ class SearchSpace:
 
     @cached_property
     def blocks(self):
-        """Per layer and for the classifier, where its variables stand in `variables`.
+        """Per layer and for the classifier, the positions of its variables in `variables`.
 
-        blocks[l] is an int64 array of shape (choices of layer l-1, choices of layer l); the
+        blocks[l] is an int64 array of shape (choices of its inputs, choices of its outputs); the
         first has one row (the image), the last one column (the classes).
         """
         return self._variables_and_blocks[1]
 
     @cached_property
     def _variables_and_blocks(self):
-        channels = [(IMAGE_CHANNELS,), *self.choices, (self.classes,)]
         index = {}
         blocks = []
-        for layer, layer_type in enumerate(self.layer_types):
-            inputs, outputs = channels[layer], channels[layer + 1]
+        for layer, layer_type in zip(self.description.layers, self.layer_types, strict=True):
+            inputs, outputs = (self._choices_of(c) for c in (layer.inputs, layer.outputs))
             block = np.empty((len(inputs), len(outputs)), dtype=np.int64)
             for row, in_channels in enumerate(inputs):
                 for column, out_channels in enumerate(outputs):
@@ -111,6 +134,39 @@ class SearchSpace:
                     block[row, column] = index.setdefault(variable, len(index))
             blocks.append(block)
         return tuple(index), tuple(blocks)
+
+    @cached_property
+    def chain(self):
+        """The Chain that is searched."""
+        return Chain.of(self.description, self.sizes)
+
+    def node_states(self, configuration):
+        """Return the states of the chain's nodes of a configuration; UserError as `states`."""
+        return self.chain.states(self.states(configuration))
+
+    def configuration_at(self, node_states):
+        """Return the widths at the given states of the chain's nodes, a tuple of ints."""
+        return self.configuration(self.chain.choices(node_states))
+
+    def pairwise(self, cost):
+        """Return a cost of layers as costs of neighbouring states of the chain.
+
+        cost: (layer, side of its output map, numbers of input channels (n, 1), of output channels
+            (1, m)) -> (n, m)
+        """
+        sides = self.description.map_sizes(self.input_size)
+        return self.chain.pairwise(
+            [
+                cost(layer, side, *np.ix_(*map(self._choices_of, (layer.inputs, layer.outputs))))
+                for layer, side in zip(self.description.layers, sides, strict=True)
+            ]
+        )
+
+    def _choices_of(self, channels):
+        """Return the numbers of channels that a Width, or a constant, may be."""
+        if not isinstance(channels, NetworkWidth):
+            return (channels,)
+        return self.choices[self.description.widths.index(channels)]
 
     def states(self, configuration):
         """Return the position of each width among its layer's choices, an int64 array.
@@ -152,16 +208,19 @@ class SearchSpace:
         return self.paths(self.states(configuration)[None])[0]
 
     def paths(self, states):
-        """Return the variable indices, shape (n, layers + 1), of states of shape (n, layers)."""
-        ends = np.zeros((len(states), 1), dtype=np.int64)
-        nodes = np.hstack([ends, states, ends])
-        columns = [block[nodes[:, i], nodes[:, i + 1]] for i, block in enumerate(self.blocks)]
-        return np.stack(columns, axis=1)
+        """Return the variable indices, (n, layers and the classifier), of states, (n, widths)."""
+        column = dict(zip(self.description.widths, states.T, strict=True))
+        constant = np.zeros(len(states), dtype=np.int64)
+        paths = [
+            block[column.get(layer.inputs, constant), column.get(layer.outputs, constant)]
+            for layer, block in zip(self.description.layers, self.blocks, strict=True)
+        ]
+        return np.stack(paths, axis=1)
 
     def uniform_multipliers(self):
         """Return the configurations of one multiplier for all layers, by increasing width."""
         multipliers = np.linspace(self.min_width, self.max_width, self.levels)
-        scaled = [scaled_widths(multiplier, self.base_widths) for multiplier in multipliers]
+        scaled = [self.description.scaled(multiplier) for multiplier in multipliers]
         return list(dict.fromkeys(scaled))
 
     def draw_uniform(self, rng):
@@ -169,20 +228,17 @@ class SearchSpace:
         return self.configuration(rng.integers(self.sizes))
 
     def as_dict(self):
-        """Return the fields that a file's metadata states (base widths and strides if unusual)."""
+        """Return the fields that a file's metadata states; the network if it is unusual."""
         fields = asdict(self)
-        for name, usual in (("base_widths", BASE_WIDTHS), ("strides", STRIDES)):
-            if fields[name] == usual:
-                del fields[name]
-            else:
-                fields[name] = list(fields[name])
-        return fields
+        usual = {"base_widths": (), "strides": (), "network": MOBILENET_V1}
+        fields = {name: value for name, value in fields.items() if usual.get(name) != value}
+        return {n: list(v) if isinstance(v, tuple) else v for n, v in fields.items()}
 
     @classmethod
     def from_dict(cls, fields, place="search space"):
         """Return the space that as_dict described.
 
-        Raises UserError, beginning with `place`, for unknown fields, other types and ranges.
+        Raises UserError, beginning with `place`, for unknown fields, wrong types and values.
         """
         unknown = set(checked(fields, dict, place)) - set(cls.__dataclass_fields__)
         if unknown:
@@ -191,7 +247,5 @@ class SearchSpace:
 
     @classmethod
     def of(cls, metadata, path):
-        """Return the space that a file's metadata states; the usual one if it states none."""
-        return cls.from_dict(
-            metadata.get("search_space", {}), f"{metadata_path(path)}: bad search_space"
-        )
+        """Return the space that a file's Metadata state; the usual one if they state none."""
+        return cls.from_dict(metadata.search_space, f"{metadata_path(path)}: bad search_space")

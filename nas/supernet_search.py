@@ -1,16 +1,22 @@
-"""What training a slimmable network asks of the search: which widths to draw, which are best."""
+"""The search as training uses it: which widths to draw, and which are best."""
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from nas import aows, baselines, mrf, ows
+from nas import aows, mrf, ows
+from nas.constraint import InfeasibleError, least_sum
 from nas.exact.constrained_search import check_reachable
+from nas.fitted_scores import DRAWS, Prior
+from nas.noise import DrawnScores, fastest_as_good, noticeable
+from nas.thompson import fit_where_the_answer_lies
+from nas.transitions import pack_pairwise, pad
 from nas.width_scores import WidthLosses, monotone
 from utils.errors import UserError
 
-SCORES = ("means", "monotone")
-DRAWS = 10  # of scores, per candidate
+SCORES = ("means", "monotone", "fitted")
+STREAM = 5  # sets the draws that estimate the noise apart from others
 
 
 @dataclass(frozen=True)
@@ -23,11 +29,11 @@ class Schedule:
     sampling: str = "independent"
 
     def temperature(self, progress):
-        """Return the temperature when so many epochs are done."""
+        """Return the temperature after `progress` epochs."""
         return aows.temperature(progress, self.epochs, self.warmup, self.minimum)
 
     def is_warming_up(self, progress):
-        """Return whether widths are still drawn uniformly when so many epochs are done."""
+        """Return whether widths are still drawn uniformly after `progress` epochs."""
         return progress < aows.schedule_epochs(self.epochs, self.warmup)[1]
 
 
@@ -61,29 +67,33 @@ class SupernetSearch:
         schedule=None,
     ):
         """
-        constraints: nas.exact.constrained_search.Constraints, the first one on a latency
+        constraints: nas.constraint.Constraints, the first one on a latency
         window:      images averaged per width of a layer
-        scores:      one of SCORES, which answers are based on
+        scores:      one of SCORES, which draws and answers are based on: those of the training,
+                     or, once `fit` was called, those fitted to sub-networks
         method, iterations: of the searches, as for nas.ows.search
         schedule:    for AOWS a Schedule; None for OWS, which draws uniformly to the end
-        Raises InfeasibleError if a constraint, or all of them together, cannot be kept.
+        Raises InfeasibleError if no configuration is feasible.
         """
-        check_reachable(space.sizes, constraints)
+        sizes = space.chain.node_sizes
+        check_reachable(sizes, constraints)
         self.space, self.constraints = space, constraints
-        self._resources = np.array([mrf.pad_pairwise(c.pairwise, space.sizes) for c in constraints])
+        self._transitions, self._resources = pack_pairwise([c.pairwise for c in constraints], sizes)
         self._limits = np.array([float(c.limit) for c in constraints])
         if scores not in SCORES:
             raise ValueError(f"unknown scores {scores!r}: choose from {', '.join(SCORES)}")
         self._window, self._scores, self._schedule = window, scores, schedule
         self._method = {"method": method, "iterations": iterations}
         self._losses = WidthLosses(space.sizes, window)
+        self.fitted = None  # FittedScores, once `fit` was called
+        self._drawn = None
 
     def draw(self, progress, rng, images, configurations=0):
         """Return the states of each image, int64 (images, layers), and the Decision behind them.
 
         progress: epochs done so far. There is no Decision while widths are drawn uniformly.
-        configurations: 0 for every image its own, or how many are drawn, each for as many
-            successive images; a divisor of images
+        configurations: how many are drawn, a divisor of images, each for as many successive
+            images; 0: one per image
         """
         states, decision = self._draw(progress, rng, configurations or images)
         return states.repeat(images // len(states), axis=0), decision
@@ -93,12 +103,28 @@ class SupernetSearch:
         # A width without a score would get no probability and so never a score.
         if not schedule or schedule.is_warming_up(progress) or not self._losses.all_drawn():
             return rng.integers(sizes, size=(images, len(sizes))), None
-        tau, unary = schedule.temperature(progress), self._losses.unary()
-        gammas, best = aows.solve(unary, self._resources, sizes, self._limits, **self._method)
-        chain = (*aows.potentials(unary, self._resources, gammas, tau), sizes)
-        probabilities = mrf.sum_product_dense(*chain)
+        tau = schedule.temperature(progress)
+        chain, probabilities, gammas, best = self._distribution(pad(self.unary()), tau)
         states = aows.draw(*chain, probabilities, schedule.sampling, rng, images)
+        if schedule.sampling == "joint":
+            states = self.space.chain.choices(states)
         return states, self._decision(tau, gammas, best, probabilities)
+
+    def _distribution(self, unary, tau):
+        """Return the packed chain that AOWS draws from, the widths' marginals, and the solution."""
+        transitions, resources = self._transitions, self._resources
+        gammas, best = aows.solve(unary, transitions, resources, self._limits, **self._method)
+        potentials, penalties = aows.potentials(unary, resources, gammas, tau)
+        chain = potentials, transitions, penalties
+        return chain, self.space.chain.marginals(mrf.sum_product_packed(*chain)), gammas, best
+
+    def last_decision(self):
+        """Return AOWS's Decision by the answer's scores; its configuration is the answer."""
+        tau, unary = self._schedule.temperature(self._schedule.epochs), pad(self.unary())
+        if self.fitted:  # training's scores are a layer's share of a loss
+            unary /= len(self.space.sizes)
+        _, probabilities, gammas, _ = self._distribution(unary, tau)
+        return self._decision(tau, gammas, self.best().states, probabilities)
 
     def _decision(self, tau, gammas, best, probabilities):
         rows = zip(probabilities, self.space.sizes, strict=True)
@@ -106,7 +132,7 @@ class SupernetSearch:
         return Decision(
             temperature=tau,
             gammas=gammas.tolist(),
-            configuration=self.space.configuration(best) if found else None,
+            configuration=self.space.configuration_at(best) if found else None,
             values=[c.value(best) for c in self.constraints] if found else None,
             probabilities=[row[:size].round(5).tolist() for row, size in rows],
         )
@@ -115,9 +141,15 @@ class SupernetSearch:
         """Record the hard cross entropies of a batch: see nas.width_scores.WidthLosses.record."""
         self._losses.record(states, losses, full_losses)
 
-    def unary(self):
-        """Return the scores of the widths, one array per layer; -inf for a width never drawn."""
+    def scores(self):
+        """Return the scores of the widths, one array per width; -inf for a choice never drawn."""
+        if self.fitted:
+            return self.fitted.scores
         return self._scores_of(self._rows(self._losses.unary()))
+
+    def unary(self):
+        """Return the scores as those of the states of the chain's nodes, one array per node."""
+        return self.space.chain.unary(self.scores())
 
     def _scores_of(self, means):
         if self._scores == "means":
@@ -127,43 +159,96 @@ class SupernetSearch:
     def _rows(self, padded):
         return [row[:size] for row, size in zip(padded, self.space.sizes, strict=True)]
 
-    def best(self, constraints=None):
-        """Return the SearchResult of the best configuration, by the statistics.
+    def drawn(self):
+        """Return the nas.noise.DrawnScores of the nodes' states, which give the noise."""
+        if self._drawn:
+            return self._drawn
+        rng = np.random.default_rng(STREAM)
+        means, errors = self._rows(self._losses.unary()), self._rows(self._losses.errors())
+        rows = list(zip(means, errors, strict=True))
 
-        constraints: instead of those that training keeps to
+        def draw():
+            return self._scores_of([rng.normal(m, e) for m, e in rows])
+
+        return DrawnScores([self.space.chain.unary(draw()) for _ in range(DRAWS)])
+
+    @property
+    def _minds_noise(self):
+        """Whether the faster of two networks is chosen if noise hides the better one."""
+        return self._scores != "means" and self._method["method"] == "exact"
+
+    def best(self):
+        """Return the Answer under the constraints, by the statistics.
+
+        Unless scores are means or the method is the reference's, it is the fastest of the
+        configurations that noise does not tell from the best one.
         Raises InfeasibleError, and UserError if a layer has no width that was ever drawn.
         """
-        return ows.search_all(self.unary(), constraints or self.constraints, **self._method)
+        best = self.best_under(self.constraints)
+        if not self._minds_noise:
+            return best
+        first, *others = self.constraints
 
-    def candidates(self, rng, count, progress=iter):
-        """Return different SearchResults: the best one, then others that may be better.
+        def solve(limit):
+            return self.best_under([replace(first, limit=limit), *others])
 
-        The others are best by means redrawn from the normal distributions that their standard
-        errors tell, so that they are plausible, keep the constraints, and use what these allow.
-        Fewer than count if 10 draws each find no more: the scores then leave little doubt.
-        progress: shows the draws as they are made, as tqdm does
-        Scores, values and gaps are by the scores of `best`.
-        Source: Thompson, On the likelihood that one unknown probability exceeds another, 1933.
+        least = least_sum(self.unary(), first.pairwise)
+        answer, noise = fastest_as_good(best, solve, least, self.drawn())
+        return replace(answer, bound=best.bound, gammas=best.gammas, noise=noise)
+
+    def best_under(self, constraints):
+        """Return the Answer of greatest score under other constraints, whatever the noise."""
+        return ows.search_all(self.unary(), constraints, **self._method)
+
+    def noticeable(self, front):
+        """Return the indices of a Front's configurations that noise tells apart.
+
+        All of them with means as scores or the reference's search, which ignore noise.
         """
-        best, unary = self.best(), self.unary()
-        means, errors = self._rows(self._losses.unary()), self._rows(self._losses.errors())
-        found = {best.states: best}
-        for _ in progress(range(DRAWS * count)):
-            if len(found) >= count:
-                break
-            redrawn = [rng.normal(m, e) for m, e in zip(means, errors, strict=True)]
-            result = ows.search_all(self._scores_of(redrawn), self.constraints, **self._method)
-            if result.states not in found:
-                answer = baselines.answer(unary, self.constraints, result.states)
-                found[result.states] = replace(best, **vars(answer))
-        return list(found.values())
+        if not self._minds_noise:
+            return list(range(len(front.scores)))
+        return noticeable(front, self.drawn())
+
+    def fit(self, evaluated, rng, most, whole_front=False):
+        """Base the scores on a fit to `most` sub-networks at most; return the FittedScores.
+
+        evaluated: nas.thompson.Evaluated
+        whole_front: whether answers under other latencies matter, too
+        Raises UserError if a layer has no width that was ever drawn.
+        """
+        chain, layers = self.space.chain, len(self.space.sizes)
+        # What was recorded is divided by the number of layers.
+        prior = Prior(
+            [layers * row for row in self._rows(self._losses.unary())],
+            [layers * row for row in self._rows(self._losses.errors())],
+        )
+        first, *others = self.constraints
+        least = least_sum(chain.unary(prior.means), first.pairwise)
+        greatest = first.value(chain.states(self.space.sizes - 1))
+
+        def answer(scores, limit=first.limit):
+            limits = [replace(first, limit=limit), *others]
+            states = ows.search_all(chain.unary(scores), limits, **self._method).states
+            return chain.choices(states).tolist()
+
+        def candidate(scores):
+            if whole_front and rng.random() < 0.5:
+                with suppress(InfeasibleError):  # under the other limits
+                    return answer(scores, rng.uniform(least, greatest))
+            return answer(scores)
+
+        self.fitted = fit_where_the_answer_lies(prior, evaluated, answer, candidate, rng, most)
+        noise = np.random.default_rng(STREAM)
+        draws = [chain.unary(self.fitted.draw(noise)) for _ in range(DRAWS)]
+        self._drawn = DrawnScores(draws)
+        return self.fitted
 
     def to_arrays(self):
         """Return the statistics as arrays for a checkpoint."""
         return self._losses.to_arrays() | {"window": np.array(self._window)}
 
     def load_arrays(self, arrays):
-        """Take over the statistics of a checkpoint, of any window.
+        """Load the statistics of a checkpoint, whatever its window.
 
         Raises UserError if they do not belong together, or to another search space.
         """

@@ -1,7 +1,7 @@
 """Scores of widths: the losses of each width of each layer, and the unary potentials from them.
 
-With few images per width the means differ by chance about as much as widths do, and the best of
-many configurations is the luckiest. That a wider layer is no worse is known beforehand: `monotone`.
+With few images per width, chance makes the means differ about as much as width does, and the best
+of many configurations is the luckiest. `monotone` uses that a wider layer should be no worse.
 """
 
 import numpy as np
@@ -9,10 +9,6 @@ from scipy.optimize import isotonic_regression
 
 from nas.compiled import njit
 from utils.errors import UserError
-
-# Between widths whose scores are equal: what a width more counts, far below any difference of
-# scores that means something (nats), so that the widest that the limits allow is chosen.
-RISE = 1e-7
 
 
 class WidthLosses:
@@ -27,7 +23,7 @@ class WidthLosses:
     def __init__(self, sizes, window):
         """sizes: number of widths of each layer; window: values kept per width, at least 1.
 
-        Raises UserError if there is no memory for so many.
+        Raises UserError if there is not enough memory.
         """
         if window < 1:
             raise ValueError(f"window {window} must be at least 1")
@@ -38,7 +34,7 @@ class WidthLosses:
         self._sums = np.zeros(shape)
         try:
             self._rings = np.zeros((*shape, window), dtype=np.float32)
-        except (MemoryError, ValueError, OverflowError):  # the last two: of more than any machine's
+        except (MemoryError, ValueError, OverflowError):  # the last two: more than any machine has
             needed = 4 * shape[0] * shape[1] * window / 1e9
             raise UserError(
                 f"a window of {window} images needs {needed:.3g} GB: choose a smaller --window"
@@ -58,7 +54,7 @@ class WidthLosses:
     def unary(self):
         """Return the unary potentials psi, shape (layers, S); -inf for a width never drawn.
 
-        Entries behind a layer's number of widths mean nothing.
+        Entries beyond a layer's number of widths are meaningless.
         """
         kept = self.images()
         return np.where(kept > 0, self._sums / np.maximum(kept, 1), -np.inf)
@@ -71,7 +67,7 @@ class WidthLosses:
         """Return the standard errors of the unary potentials, shape (layers, S).
 
         One standard deviation holds for all widths of a layer, pooled over their windows: a width
-        may have been drawn once only. 0 for a width never drawn.
+        may have been drawn only once. 0 for a width never drawn.
         """
         images, means = self.images(), self.unary()
         squares = np.zeros(len(self.sizes))
@@ -103,9 +99,9 @@ class WidthLosses:
     def from_arrays(cls, sizes, window, arrays, saved_window):
         """Return the windows of a checkpoint; a smaller window keeps the newest values.
 
-        With the window that was saved, all that follows is as if there had been no checkpoint:
-        counts go on, and so do the sums with their rounding. Sums that are not there, or not those
-        of the values, are made anew.
+        With the window that was saved, training goes on as if there had been no checkpoint: so do
+        the counts, and the sums with their rounding. Sums that are missing, or are not those of the
+        values, are recomputed.
         Raises ValueError if the arrays do not belong together or to these sizes.
         """
         losses = cls(sizes, window)
@@ -114,7 +110,7 @@ class WidthLosses:
         if kept.shape != losses.counts.shape or kept.sum() != len(arrays["values"]):
             raise ValueError("the windows belong to another search space")
         if counts[np.arange(counts.shape[1]) >= losses.sizes[:, None]].any():
-            raise ValueError("images are counted at widths that a layer has not")
+            raise ValueError("images are counted at widths that a layer does not have")
         parts = np.split(arrays["values"], np.cumsum(kept.ravel())[:-1])
         for index, part in zip(np.ndindex(kept.shape), parts, strict=True):
             newest, count = part[-window:], counts[index]
@@ -162,7 +158,8 @@ def monotone(unary, images):
     unary:  mean scores of each layer's widths (S,), narrow to wide; -inf for a width never drawn,
             which stays so
     images: how many images each mean is of, (S,) per layer: the weights
-    Nearest to the means in weighted squares (isotonic regression), but for RISE per width.
+    Nearest to the means in weighted squares (isotonic regression). Among widths of equal score a
+    search takes the fastest.
     Source: Barlow, Bartholomew, Bremner, Brunk: Statistical Inference under Order Restrictions,
     1972.
     """
@@ -176,4 +173,4 @@ def _rising(scores, images):
     rising = np.full(len(scores), -np.inf)
     if seen.any():
         rising[seen] = isotonic_regression(scores[seen], weights=images[seen]).x
-    return rising + RISE * np.arange(len(scores))
+    return rising

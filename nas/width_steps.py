@@ -7,8 +7,8 @@ import numpy as np
 
 # With these, tables fitted to 500 noisy timings of synthetic devices name steps that are real, and
 # none on a device without steps.
-FREE = 0.3  # a step that costs less than so much of the layer's usual step is nearly free
-CLIFF = 1.5  # a step that costs more than so many usual steps is a cliff
+FREE = 0.3  # of the layer's usual step: a step that costs less is nearly free
+CLIFF = 1.5  # of the layer's usual step: a step that costs more is a cliff
 NOTABLE = 0.005  # of the mean network: smaller differences from the usual step are left out
 
 
@@ -17,7 +17,7 @@ class Step:
     """From one width of a layer to the next one: what it adds to the latency of a network.
 
     All in ms per image: the mean over all widths of the neighbouring layers, the least and the
-    greatest; usual_ms is what so many channels cost on the layer's average.
+    greatest; usual_ms is what as many channels cost on the layer's average.
     """
 
     layer: int  # counted from 1
@@ -64,16 +64,24 @@ class WidthCosts:
         """Per layer the mean latency that a width adds to a network, over the narrowest one's."""
         return [curve - curve[0] for curve in map(self._cost, range(len(self.space.choices)))]
 
-    def _cost(self, layer):
-        """Return the mean cost of each width of a layer: as an output, and as the next's input."""
-        return self._blocks[layer].mean(axis=0) + self._blocks[layer + 1].mean(axis=1)
+    def _uses(self, width):
+        """Return (block, axis of the width's choices) for each layer that writes or reads it."""
+        network = self.space.description
+        layers = list(zip(network.layers, self._blocks, strict=True))
+        wanted = network.widths[width]
+        written = [(block, 1) for layer, block in layers if layer.outputs == wanted]
+        return written + [(block, 0) for layer, block in layers if layer.inputs == wanted]
 
-    def _differences(self, layer, narrow, wide):
+    def _cost(self, width):
+        """Return the mean cost of each choice of a width: as an output, and as an input."""
+        return sum(block.mean(axis=1 - axis) for block, axis in self._uses(width))
+
+    def _differences(self, width, narrow, wide):
         """Return (mean, least, greatest) of what `wide` costs more than `narrow`, by position."""
-        before, after = self._blocks[layer], self._blocks[layer + 1]
-        as_output = before[:, wide] - before[:, narrow]
-        as_input = after[wide] - after[narrow]
-        return [float(f(as_output) + f(as_input)) for f in (np.mean, np.min, np.max)]
+        differences = [
+            block.take(wide, axis) - block.take(narrow, axis) for block, axis in self._uses(width)
+        ]
+        return [float(sum(f(each) for each in differences)) for f in (np.mean, np.min, np.max)]
 
     def steps(self):
         """Return all Steps, layer by layer."""

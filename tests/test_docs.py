@@ -6,19 +6,34 @@ import shlex
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+import latency
 from pipeline.final import options as final_options
-from pipeline.latency import options as latency_options
 from pipeline.search import options as search_options
+from utils.images.open_dataset import open_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def parse_latency(_, arguments):
+    return latency.build_parser().parse_args(arguments)
+
+
 PARSERS = {
-    "latency.py": latency_options.parse_args,
+    "latency.py": parse_latency,
     "train_nas.py": search_options.parse_options,
     "train_final.py": final_options.parse_options,
 }
-OTHERS = {"--nproc-per-node", "--launcher", "--cuda", "--own"}  # of launchers and benchmarks
+OTHERS = {
+    "--nproc-per-node",
+    "--launcher",
+    "--cuda",
+    "--own",
+    "--seconds",
+    "--only",
+}  # of launchers and benchmarks
 name_of = {"argvalues": PAGES, "ids": lambda page: page.name}
 
 
@@ -62,7 +77,7 @@ def test_the_page_of_each_script_names_only_options_that_there_are(monkeypatch, 
     """Oracle: the scripts' own --help."""
     known = set(OTHERS)
     for parse, stages in (
-        (latency_options.parse_args, ["generate", "fit", "validate", "report", "benchmark"]),
+        (parse_latency, ["generate", "fit", "validate", "report", "benchmark"]),
         (search_options.parse_options, [None]),
         (final_options.parse_options, [None]),
     ):
@@ -73,3 +88,20 @@ def test_the_page_of_each_script_names_only_options_that_there_are(monkeypatch, 
     for page in PAGES:
         named = set(re.findall(r"`(--[A-Za-z][\w-]*)", page.read_text()))
         assert named <= known, page.name
+
+
+def test_the_program_that_splits_photos_makes_a_data_set(tmp_path, monkeypatch):
+    """Oracle: every fifth of ten photos of each class is for validation."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("flower", "temple"):
+        Path("photos", name).mkdir(parents=True)
+        for number in range(10):
+            Image.new("RGB", (12, 9)).save(f"photos/{name}/{number}.jpg")
+    page = (ROOT / "docs" / "your-own-images.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    exec(program, {})
+    train, val = open_dataset("output/photos", 8, seed=0)
+    assert train.classes == val.classes == ("flower", "temple")
+    assert train.labels.tolist() == [0] * 8 + [1] * 8
+    assert [val.path(index).name for index in range(len(val))] == ["0.jpg", "5.jpg"] * 2
+    assert val[0, 0][0].shape == (3, 8, 8)

@@ -9,6 +9,7 @@ import train_nas
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from utils.images import glyphs
+from utils.metadata import Metadata
 
 SPACE = SearchSpace(32, len(glyphs.CLASSES), min_width=0.05, max_width=0.15, levels=3)
 
@@ -31,7 +32,7 @@ def test_the_width_search_trains_on_glyphs(tmp_path):
     """Oracle: the search space of a table for 49 classes, and its target."""
     model = tmp_path / "model.jsonl"
     entries = {v: v.in_channels * v.out_channels / 1e6 + 1e-3 for v in SPACE.variables}
-    LatencyTable(entries, {"search_space": SPACE.as_dict()}).save(model)
+    LatencyTable(entries, Metadata.of({"search_space": SPACE.as_dict()})).save(model)
     target_ms = LatencyTable.load(model).predict(SPACE.uniform_multipliers()[1])
     options = f"--data glyphs -j 0 --no-cuda --epochs 1 -b 49 --latency-model {model}"
     options += f" --latency-target {target_ms} --expname {tmp_path / 'ows'}"

@@ -7,7 +7,7 @@ import pytest
 
 import latency
 from nas.latency_table import LatencyTable
-from nas.sampling import draw_configurations
+from nas.sampling import CoveringSampler, draw_configurations
 from nas.search_space import SearchSpace
 from tests.helpers.stand_in_device import StandInDevice, law_ms
 from utils.json_lines import Appender, read_lines, read_metadata
@@ -21,7 +21,7 @@ def devices(monkeypatch):
     """Every device is a stand-in; returns the list of those that were opened."""
     opened = []
 
-    def open_device(name, workload):
+    def open_device(name, workload, host):
         opened.append(StandInDevice(workload))
         return opened[-1]
 
@@ -39,10 +39,11 @@ def generate(path, *options):
 def test_generate_measures_the_networks_of_its_seed(tmp_path):
     """The stand-in's law and the documented draws are the oracles."""
     lines = generate(tmp_path / "s.jsonl", "-N", 5, "--seed", 3)
-    rng = np.random.default_rng
+    sampler = CoveringSampler(SPACE, 3)
     assert [tuple(widths) for widths, *_ in lines] == [
-        SPACE.draw_uniform(rng((3, i))) for i in range(5)
+        sampler.draw(np.random.default_rng((3, i))) for i in range(5)
     ]
+    assert read_metadata(tmp_path / "s.jsonl").design == "covering"
     for widths, latency_ms, details in lines:
         assert latency_ms == pytest.approx(law_ms(widths), rel=1e-5)
         assert len(details["times_ms"]) == 4
@@ -50,7 +51,7 @@ def test_generate_measures_the_networks_of_its_seed(tmp_path):
 
 def test_metadata_say_what_was_measured_and_how(tmp_path):
     generate(tmp_path / "s.jsonl", "-N", 2, "--biased")
-    metadata = read_metadata(tmp_path / "s.jsonl")
+    metadata = read_metadata(tmp_path / "s.jsonl").stated
     assert metadata["latency"].startswith("milliseconds per image")
     expected = {
         "device": "cpu",
@@ -108,10 +109,10 @@ def test_generate_reports_the_drift_of_the_reference(tmp_path, capsys, monkeypat
             super().__init__(workload, [1.0] * 300)
             self.slowness = iter([1.0] * 60 + [2.0] * 10**5)
 
-    monkeypatch.setattr(latency, "open_device", lambda name, workload: Slowing(workload))
+    monkeypatch.setattr(latency, "open_device", lambda _, workload, host: Slowing(workload))
     generate(tmp_path / "s.jsonl", "-N", 20, "--rounds", 0)
     output = capsys.readouterr().out
-    drift = read_metadata(tmp_path / "s.jsonl")["drift"]
+    drift = read_metadata(tmp_path / "s.jsonl").drift
     assert drift["max_ms"] == pytest.approx(2 * drift["min_ms"])
     assert "20 samples" in output
     assert "reference network 0.75xMOBILENET" in output
@@ -123,7 +124,7 @@ def test_generate_warns_of_noisy_samples(tmp_path, capsys, monkeypatch):
             self.turn = not getattr(self, "turn", False)
             return (1.5 if self.turn else 1.0) * super().run(configuration)
 
-    monkeypatch.setattr(latency, "open_device", lambda name, workload: Noisy(workload))
+    monkeypatch.setattr(latency, "open_device", lambda _, workload, host: Noisy(workload))
     generate(tmp_path / "s.jsonl", "-N", 3, "--rounds", 0)
     assert "warning: in 3 of 3 samples" in capsys.readouterr().err
 
@@ -142,8 +143,8 @@ def test_fit_and_validate_recover_the_devices_totals(tmp_path, capsys):
     held_out = [SPACE.draw_uniform(np.random.default_rng((9, i))) for i in range(20)]
     for configuration in held_out:
         assert table.predict(configuration) == pytest.approx(law_ms(configuration), rel=0.05)
-    assert table.metadata["search_space"] == SPACE.as_dict()
-    assert table.metadata["device_name"] == "stand-in"
+    assert table.metadata.search_space == SPACE.as_dict()
+    assert table.metadata.device_name == "stand-in"
 
     generate(tmp_path / "v.jsonl", "-N", 10, "--seed", 1)
     capsys.readouterr()
@@ -166,8 +167,8 @@ def test_fit_joins_the_files_of_a_fleet(tmp_path):
     for seed, path in enumerate(paths):
         generate(path, "-N", 4, "--seed", seed)
     latency.main(["fit", *map(str, paths), str(tmp_path / "m.jsonl")])
-    files = LatencyTable.load(tmp_path / "m.jsonl").metadata["files"]
-    assert [file["seed"] for file in files] == [0, 1]
+    files = LatencyTable.load(tmp_path / "m.jsonl").metadata.files
+    assert [file.seed for file in files] == [0, 1]
 
 
 def test_benchmark_prints_one_network_in_full(capsys):
@@ -197,13 +198,15 @@ def test_benchmark_prints_json_for_machines(tmp_path, capsys):
     assert result["latency_ms"] == pytest.approx(law_ms(widths))
     assert result["batch_ms"]["median"] == pytest.approx(2 * law_ms(widths))
     assert result["predicted_ms"] == pytest.approx(LatencyTable.load(model).predict(widths))
-    assert result["prediction_error"] == pytest.approx(result["predicted_ms"] / law_ms(widths) - 1)
+    scaled_ms = result["at_table_speed_ms"]  # the same: a stand-in never drifts
+    assert scaled_ms == pytest.approx(law_ms(widths), rel=1e-5)
+    assert result["prediction_error"] == pytest.approx(result["predicted_ms"] / scaled_ms - 1)
     assert answer["metadata"]["device"] == "cpu"
 
 
 def test_resuming_with_the_same_seed_draws_as_documented(tmp_path):
     lines = generate(tmp_path / "s.jsonl", "-N", 4, "--biased", "--seed", 5)
-    expected = draw_configurations(SPACE, 5, True, 1, [])
+    expected = draw_configurations(SPACE, 5, "biased", 1, [])
     assert [tuple(widths) for widths, *_ in lines] == [next(expected) for _ in range(4)]
 
 

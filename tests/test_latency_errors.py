@@ -14,6 +14,7 @@ from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from tests.helpers.stand_in_device import StandInDevice, law_ms
 from utils.json_lines import write_lines, write_metadata
+from utils.metadata import Metadata
 
 SPACE = SearchSpace(32, 10, levels=2)
 TINY = ["-D", "cpu", "--input-size", "32", "--classes", "10", "-I", "2", "-W", "0", "-B", "1"]
@@ -26,13 +27,13 @@ def folder(tmp_path, monkeypatch):
     lines = [[list(c), law_ms(c)] for c in (SPACE.smallest, SPACE.largest)]
     metadata = {"device": "cpu", "search_space": SPACE.as_dict()}
     write_lines("s.jsonl", lines)
-    write_metadata("s.jsonl", metadata)
+    write_metadata("s.jsonl", Metadata.of(metadata))
     for name, space in (("m", SPACE), ("other", SearchSpace(64, 10)), ("classes", SearchSpace(32))):
         entries = {variable: 0.1 for variable in space.variables}
-        LatencyTable(entries, {"search_space": space.as_dict()}).save(f"{name}.jsonl")
+        LatencyTable(entries, Metadata.of({"search_space": space.as_dict()})).save(f"{name}.jsonl")
     entries = dict(list(LatencyTable.load("m.jsonl").entries.items())[:10])
     entries |= dict(list(LatencyTable.load("m.jsonl").entries.items())[13:])
-    LatencyTable(entries, {"search_space": SPACE.as_dict()}).save("lacking.jsonl")
+    LatencyTable(entries, Metadata.of({"search_space": SPACE.as_dict()})).save("lacking.jsonl")
     return tmp_path
 
 
@@ -115,14 +116,14 @@ def test_a_model_of_another_input_size_is_refused_before_anything_is_timed(folde
     ("command", "complaint"),
     [
         ("fit s.jsonl s.jsonl", "s.jsonl would be written over s.jsonl, which is read"),
-        ("fit none.jsonl s.jsonl", "s.jsonl exists and is no latency table"),
+        ("fit none.jsonl s.jsonl", "s.jsonl exists and is not a latency table"),
         ("fit s.jsonl m.jsonl --curve m.jsonl", "m.jsonl and m.jsonl are the same file"),
         ("fit s.jsonl new.jsonl --curve s.jsonl", "s.jsonl would be written over s.jsonl"),
         ("validate s.jsonl m.jsonl m.jsonl", "m.jsonl would be written over m.jsonl"),
         ("validate s.jsonl m.jsonl m.jsonl.meta.json", "written over m.jsonl.meta.json"),
-        ("validate none.jsonl m.jsonl other.jsonl", "other.jsonl exists and is no picture"),
+        ("validate none.jsonl m.jsonl other.jsonl", "other.jsonl exists and is not a picture"),
         ("report m.jsonl m.jsonl", "m.jsonl would be written over m.jsonl"),
-        ("report none.jsonl s.jsonl", "s.jsonl exists and is no page"),
+        ("report none.jsonl s.jsonl", "s.jsonl exists and is not a page"),
     ],
 )
 def test_nothing_is_written_over_what_is_read_or_of_another_kind(
@@ -150,7 +151,7 @@ def test_bad_metadata_are_one_line_that_names_the_file(folder, capsys, line):
 
 def test_files_that_were_not_measured_alike(folder, capsys):
     write_lines("t.jsonl", [[list(SPACE.smallest), 1.0]])
-    write_metadata("t.jsonl", {"device": "gpu", "search_space": SPACE.as_dict()})
+    write_metadata("t.jsonl", Metadata.of({"device": "gpu", "search_space": SPACE.as_dict()}))
     message = fails(capsys, "fit", "s.jsonl", "t.jsonl", "new.jsonl")
     assert "device is 'cpu' in the first and 'gpu' in the second" in message
 
@@ -188,7 +189,9 @@ def test_bad_options_of_generate(folder, capsys, options, complaint):
 
 
 def test_generate_refuses_other_settings_and_leaves_the_file(folder, capsys, monkeypatch):
-    monkeypatch.setattr(latency, "open_device", lambda name, workload: StandInDevice(workload))
+    monkeypatch.setattr(
+        latency, "open_device", lambda name, workload, host: StandInDevice(workload)
+    )
     latency.main(["generate", *TINY, "-N", "2", "g.jsonl"])
     message = fails(capsys, "generate", *TINY, "-N", "4", "--batch-size", "3", "g.jsonl")
     assert "g.jsonl was begun with other settings: batch_size was 1, now it is 3" in message
@@ -196,7 +199,9 @@ def test_generate_refuses_other_settings_and_leaves_the_file(folder, capsys, mon
 
 @pytest.mark.parametrize("model", ["m.jsonl", "s.jsonl"])
 def test_generate_does_not_append_to_what_is_no_samples_file(folder, capsys, monkeypatch, model):
-    monkeypatch.setattr(latency, "open_device", lambda name, workload: StandInDevice(workload))
+    monkeypatch.setattr(
+        latency, "open_device", lambda name, workload, host: StandInDevice(workload)
+    )
     assert "was begun with other settings" in fails(capsys, "generate", *TINY, model)
 
 

@@ -11,7 +11,7 @@ import time
 import pytest
 
 import latency
-from nas.sampling import draw_configurations
+from nas.sampling import BIASED, draw_configurations
 from nas.search_space import SearchSpace
 from utils.json_lines import metadata_path, read_lines
 
@@ -64,6 +64,6 @@ def test_killed_at_random_moments_nothing_is_lost_and_the_sequence_continues(tmp
     latency.main(generate(path, total, *options))
     assert complete_lines(path)[: len(seen)] == seen
     drawn = [tuple(widths) for _, (widths, *_) in read_lines(path)]  # every line parses
-    uninterrupted = draw_configurations(SearchSpace(8, 2), 4, True, 1, [])
+    uninterrupted = draw_configurations(SearchSpace(8, 2), 4, BIASED, 1, [])
     assert drawn == list(itertools.islice(uninterrupted, total))
     assert sorted(os.listdir(tmp_path)) == [path.name, metadata_path(path).name]

@@ -16,9 +16,10 @@ from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from nas.validation import stopping
 from nas.validation.conformal import Interval
-from pipeline.latency.options import fit_weights, parse_args
+from pipeline.latency.options import fit_weights
 from tests.helpers.stand_in_device import StandInDevice
 from utils.json_lines import read_lines, write_lines, write_metadata
+from utils.metadata import Metadata
 
 SPACE = SearchSpace(input_size=32, classes=10, levels=3)
 DEVICE = SyntheticDevice(SPACE)
@@ -30,7 +31,9 @@ def write_samples(path, count, seed):
     configurations = [SPACE.draw_uniform(rng) for _ in range(count)]
     latencies_ms = DEVICE.measure(configurations, rng).tolist()
     write_lines(path, [[list(c), ms] for c, ms in zip(configurations, latencies_ms, strict=True)])
-    write_metadata(path, {"device": "synthetic", "search_space": SPACE.as_dict(), "seed": seed})
+    write_metadata(
+        path, Metadata.of({"device": "synthetic", "search_space": SPACE.as_dict(), "seed": seed})
+    )
     return list(zip(configurations, latencies_ms, strict=True))
 
 
@@ -52,9 +55,9 @@ def fails(capsys, *command):
 
 def test_fit_chooses_its_weights_and_draws_the_curve(folder, capsys):
     latency.main(["fit", "s.jsonl", "m.jsonl"])
-    report = LatencyTable.load("m.jsonl").metadata["fit"]
-    assert report["prior"] == "linear"
-    assert len(report["cross_validation"]["trials"]) > 8
+    report = LatencyTable.load("m.jsonl").metadata.fit
+    assert report.prior == "shared"
+    assert len(report.cross_validation.trials) > 8
     output = capsys.readouterr().out
     for words in ("SCS reports 'optimal'", "within 1 % of the least", "90 % interval"):
         assert words in output
@@ -85,7 +88,7 @@ def test_k_alone_is_exactly_equation_7(folder):
     latency.main(["fit", "s.jsonl", "m.jsonl", "-K", "10", "--curve", "c.png"])
     table = LatencyTable.load("m.jsonl")
     np.testing.assert_array_equal(table.values(SPACE), fit(samples, SPACE, 10).values(SPACE))
-    assert table.metadata["fit"]["prior"] == "none"
+    assert table.metadata.fit.prior == "none"
     assert (folder / "c.png").exists()
 
 
@@ -105,7 +108,8 @@ def test_k_alone_is_exactly_equation_7(folder):
 )
 def test_what_the_options_of_fit_mean(options, weights):
     """The table is written by hand, from the options' help."""
-    assert fit_weights(parse_args("", ["fit", "s.jsonl", "m.jsonl", *options])) == weights
+    args = latency.build_parser().parse_args(["fit", "s.jsonl", "m.jsonl", *options])
+    assert fit_weights(args) == weights
 
 
 def test_contradictions_and_bad_weights_are_one_line(folder, capsys):
@@ -195,7 +199,9 @@ def generate(*options):
 
 def test_generate_stops_when_the_target_is_reached_and_stays_stopped(folder, capsys, monkeypatch):
     """Oracle: the stand-in's additive law, without noise, and the first check at 50 samples."""
-    monkeypatch.setattr(latency, "open_device", lambda name, workload: StandInDevice(workload))
+    monkeypatch.setattr(
+        latency, "open_device", lambda name, workload, host: StandInDevice(workload)
+    )
     lines = generate("-N", "300", "--until", "10")
     assert 50 <= len(lines) < 300
     assert "the target of 10 % is reached" in capsys.readouterr().out
@@ -204,7 +210,7 @@ def test_generate_stops_when_the_target_is_reached_and_stays_stopped(folder, cap
 
 
 def test_generate_stops_when_noise_is_the_floor(folder, capsys, monkeypatch):
-    monkeypatch.setattr(latency, "open_device", lambda name, workload: NoisyDevice(workload))
+    monkeypatch.setattr(latency, "open_device", lambda _, workload, host: NoisyDevice(workload))
     monkeypatch.setattr(stopping, "GROWTH", 4)  # fewer checks: at 50, 200, 800 and 3,200
     lines = generate("-N", "4000", "--until", "0.5")
     assert len(lines) < 4000
@@ -212,8 +218,8 @@ def test_generate_stops_when_noise_is_the_floor(folder, capsys, monkeypatch):
 
 
 def test_generate_ends_at_count_with_a_last_verdict(folder, capsys, monkeypatch):
-    monkeypatch.setattr(latency, "open_device", lambda name, workload: NoisyDevice(workload))
-    assert len(generate("-N", "60", "--until", "0.5")) == 60
+    monkeypatch.setattr(latency, "open_device", lambda _, workload, host: NoisyDevice(workload))
+    assert len(generate("--biased", "-N", "60", "--until", "0.5")) == 60
     verdicts = [line for line in capsys.readouterr().out.splitlines() if "cross-val" in line]
     assert [verdict.split()[0] for verdict in verdicts] == ["50", "60"]
 

@@ -8,13 +8,14 @@ from onnx import TensorProto
 
 import latency
 from models.folded_weights import random_weights
-from models.mobilenet_v1 import count_macs, scaled_widths
 from models.onnx_graph import serialize
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
+from networks.mobilenet_v1 import network as mobilenet_v1
 from tests.helpers.onnx_graphs import MACS, classifier, quantised, saved
+from utils.metadata import Metadata
 
-WIDTHS = scaled_widths(0.25)
+WIDTHS = mobilenet_v1(2).scaled(0.25)
 QUICK = ["-B", "2", "-I", "3", "-W", "1", "--group-size", "2"]
 
 
@@ -22,7 +23,7 @@ QUICK = ["-B", "2", "-I", "3", "-W", "1", "--group-size", "2"]
 def file(tmp_path_factory):
     """Return the path of a network for any batch size, with its widths in the metadata."""
     path = tmp_path_factory.mktemp("onnx") / "n.onnx"
-    weights = random_weights(WIDTHS, 7, np.random.default_rng(0))
+    weights = random_weights(mobilenet_v1(7), WIDTHS, np.random.default_rng(0))
     path.write_bytes(serialize(weights, None, 32, {"configuration": json.dumps(WIDTHS)}))
     return str(path)
 
@@ -42,7 +43,7 @@ def test_a_file_and_a_configuration_are_timed_alike(capsys, file, device):
     (other,) = (r for r in output["results"] if "file" not in r)
     assert ours["file"] == file
     assert ours["configuration"] == other["configuration"] == list(WIDTHS)
-    assert ours["macs"] == other["macs"] == count_macs(WIDTHS, 32, 7)
+    assert ours["macs"] == other["macs"] == mobilenet_v1(7).macs(WIDTHS, 32)
     assert ours["latency_ms"] > 0
     assert ours["runs"] == 3
 
@@ -90,7 +91,9 @@ def test_what_a_runtime_cannot_run_is_one_line(capfd, tmp_path, model, device, m
 def test_networks_outside_the_table_are_named_and_timed(capsys, file, tmp_path):
     """Oracle: a table of the file's widths only, in which every one of 15 entries is 1 ms."""
     space = SearchSpace(32, 7, min_width=0.25, max_width=0.25, levels=1)
-    table = LatencyTable({v: 1.0 for v in space.variables}, {"search_space": space.as_dict()})
+    table = LatencyTable(
+        {v: 1.0 for v in space.variables}, Metadata.of({"search_space": space.as_dict()})
+    )
     table.save(tmp_path / "model.jsonl")
     networks = [file, "0.75xMOBILENET"]
     options = ["--latency-model", str(tmp_path / "model.jsonl")]
@@ -107,7 +110,9 @@ def test_networks_outside_the_table_are_named_and_timed(capsys, file, tmp_path):
 
 def test_a_table_of_another_input_size_is_one_line_that_names_the_file(capsys, file, tmp_path):
     space = SearchSpace(64, 7, levels=1)
-    table = LatencyTable({v: 1.0 for v in space.variables}, {"search_space": space.as_dict()})
+    table = LatencyTable(
+        {v: 1.0 for v in space.variables}, Metadata.of({"search_space": space.as_dict()})
+    )
     table.save(tmp_path / "model.jsonl")
     with pytest.raises(SystemExit):
         benchmark(capsys, "onnxruntime", file, "--latency-model", str(tmp_path / "model.jsonl"))
@@ -118,7 +123,9 @@ def test_a_table_of_another_input_size_is_one_line_that_names_the_file(capsys, f
 def test_a_table_predicts_the_widths_in_the_files_metadata(capsys, file, tmp_path):
     """Oracle: a table in which every one of the 15 entries is 1 ms."""
     space = SearchSpace(32, 7, min_width=0.25, max_width=0.25, levels=1)
-    table = LatencyTable({v: 1.0 for v in space.variables}, {"search_space": space.as_dict()})
+    table = LatencyTable(
+        {v: 1.0 for v in space.variables}, Metadata.of({"search_space": space.as_dict()})
+    )
     table.save(tmp_path / "model.jsonl")
     options = ["--latency-model", str(tmp_path / "model.jsonl")]
     text = benchmark(capsys, "onnxruntime", file, *options)

@@ -7,13 +7,22 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
     {"utils"},
     {"models"},
+    {"networks"},
     {"nas"},
     {"pipeline"},
     {"latency", "train_nas", "train_final", "demo"},
     {"benchmarks"},
 )
 HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor}
-FRAMEWORKS = {"torch", "mxnet", "gluoncv", "onnxruntime", "openvino", "tensorrt"}
+FRAMEWORKS = {
+    "torch",
+    "mxnet",
+    "gluoncv",
+    "onnxruntime",
+    "openvino",
+    "tensorrt",
+    "ai_edge_litert",
+}
 
 
 def sources():

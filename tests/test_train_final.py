@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 from scipy.special import logsumexp
 
-import train_final
 from models.gluon import final as mxnet_final
-from models.gluon.mobilenet_v1 import MobileNetV1
+from models.gluon.plain import PlainNet
 from models.gluon.runtime import mx
+from networks.mobilenet_v1 import network as mobilenet_v1
+from pipeline.final import validation
 from tests.helpers.event_files import scalars
 from tests.helpers.final_runs import SMALL, losses, train
 from utils import checkpoints
@@ -111,7 +112,7 @@ def test_of_equally_good_epochs_the_last_is_kept(folder, tmp_path):
 def test_the_saved_parameters_give_the_reported_accuracy(learned, folder):
     """Oracle: validation images classified by the saved network, without the script's loop."""
     results, out = learned
-    net = MobileNetV1(results[0]["configuration"], classes=3)
+    net = PlainNet(mobilenet_v1(3), results[0]["configuration"])
     net.load_parameters(str(out / "mobilenet-0012.params"))
     _, val = open_dataset(folder, 32, seed=0)
     images = np.stack([val[(0, i)][0] for i in range(len(val))])
@@ -191,7 +192,7 @@ class Meeting:
         self._numbers = []
         self.sums = 0
 
-    def sum_over_ranks(self, number):
+    def sum_over_processes(self, number):
         self._numbers.append(number)
         self._barrier.wait()
         total = sum(self._numbers[-2:])
@@ -202,11 +203,11 @@ class Meeting:
 
 def test_the_others_hear_of_a_first_process_that_is_slow(monkeypatch):
     """Oracle: counting; every batch is due, and the last word ends the waiting."""
-    monkeypatch.setattr(train_final, "HEARTBEAT_S", -1)
+    monkeypatch.setattr(validation, "HEARTBEAT_S", -1)
     meeting = Meeting()
-    waiting = threading.Thread(target=train_final.wait_for_first, args=[meeting], daemon=True)
+    waiting = threading.Thread(target=validation.wait_for_first, args=[meeting], daemon=True)
     waiting.start()
-    assert list(train_final.others_waiting(meeting, "abc")) == ["a", "b", "c"]
+    assert list(validation.others_waiting(meeting, "abc")) == ["a", "b", "c"]
     waiting.join(30)
     assert not waiting.is_alive()
     assert meeting.sums == 4

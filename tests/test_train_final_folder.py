@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import train_final
 from pipeline.final import files as final_files
+from pipeline.final import validation
 from pipeline.final.options import parse_options
 from pipeline.final.resume import check_paths
 from tests.helpers import final_stand_in
@@ -211,7 +211,7 @@ def test_a_damaged_newest_pair_is_named_and_the_one_before_goes_on(trained, caps
     os.truncate(states, 100)
     found = resume(trained)
     assert [epoch for epoch, _ in found["results.jsonl"]] == [1, 2, 3, 4]
-    assert "0003.states is no checkpoint or is damaged" in capsys.readouterr().err
+    assert "0003.states is not a checkpoint or is damaged" in capsys.readouterr().err
     assert (trained / "earlier-1" / params.name).read_text() == damaged
 
 
@@ -238,7 +238,7 @@ def test_without_a_whole_pair_nothing_starts_and_nothing_changes(trained, capsys
         resume(trained)
     (line,) = capsys.readouterr().err.splitlines()
     for name in ("best", "0003", "0002"):
-        assert f"mobilenet-{name}.states is no checkpoint or is damaged" in line
+        assert f"mobilenet-{name}.states is not a checkpoint or is damaged" in line
     assert "; and 1 more. Go on" in line
     assert {path: path.read_bytes() for path in trained.iterdir()} == before
 
@@ -299,7 +299,7 @@ def test_the_log_is_no_file_that_is_read(tmp_path):
     with pytest.raises(UserError, match=r"would be written over .*train\.rec, which is read"):
         check(*command, "--use-rec", "--rec-train", str(records))
     records.write_bytes(b"\xce\xd7#\0")
-    with pytest.raises(UserError, match=r"train\.rec exists and is no log"):
+    with pytest.raises(UserError, match=r"train\.rec exists and is not a log"):
         check(*command)
     check("--logging-file", os.devnull)
 
@@ -323,8 +323,8 @@ def test_results_of_wrong_types_are_foreign(tmp_path, capsys):
 def test_processes_that_see_different_files_end_in_one_line(trained, capsys, monkeypatch):
     """Oracle: a sum over two processes that is not twice this one's."""
     before = {path: path.read_bytes() for path in trained.iterdir()}
-    monkeypatch.setattr(final_stand_in.Training, "sum_over_ranks", lambda self, value: value)
-    monkeypatch.setattr(final_stand_in.Training, "ranks", 2)
+    monkeypatch.setattr(final_stand_in.Training, "sum_over_processes", lambda self, value: value)
+    monkeypatch.setattr(final_stand_in.Training, "world_size", 2)
     with pytest.raises(SystemExit):
         resume(trained)
     assert "not all processes see the same files" in capsys.readouterr().err
@@ -334,6 +334,6 @@ def test_processes_that_see_different_files_end_in_one_line(trained, capsys, mon
 def test_only_the_first_process_writes(tmp_path, monkeypatch):
     """Oracle: an empty folder, and the log is not there."""
     monkeypatch.setattr(final_stand_in.Training, "rank", 1)
-    monkeypatch.setattr(train_final, "wait_for_first", lambda training: None, raising=False)
+    monkeypatch.setattr(validation, "wait_for_first", lambda training: None)
     run(tmp_path / "s", "--num-epochs", 2, "--save-frequency", 1, "--resume-last")
     assert not list(tmp_path.iterdir())

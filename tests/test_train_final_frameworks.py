@@ -1,6 +1,7 @@
 """train_final.py in both frameworks: the same files, exact resumption after a kill, exports."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from scipy.special import logsumexp
 
+from models.arrays import NETWORK, without_prefix
+from models.gluon.arrays_file import read_arrays
 from models.pytorch import final as torch_final
 from models.recipe import learning_rates
 from pipeline.final.options import parse_options
@@ -30,7 +34,8 @@ def learned(request, folder, tmp_path_factory):
     """Return the results of a run that is long enough, its --save-dir and its framework."""
     out = tmp_path_factory.mktemp(request.param)
     options = f"{SMALL} {LEARNING} --data-dir {folder} --framework {request.param}"
-    return train(f"{options} --save-frequency 2 --keep 2", out), out, request.param
+    options += " --save-frequency 2 --keep 2 --average 0.9"
+    return train(options, out), out, request.param
 
 
 def test_both_learn_and_write_the_same_files(learned):
@@ -40,7 +45,8 @@ def test_both_learn_and_write_the_same_files(learned):
     assert min(r["train_loss"] for r in results) < 0.85 * np.log(3)
     assert max(r["val_top1"] for r in results) > 0.6
     pairs = [f"mobilenet-{n}.{k}" for n in ("0010", "0012", "best") for k in ("params", "states")]
-    exports = ["mobilenet-0012.onnx", "mobilenet-best.onnx"]
+    kinds = ("onnx", "averaged.params", "averaged.onnx")
+    exports = [f"mobilenet-{n}.{k}" for n in ("0012", "best") for k in kinds]
     assert {path.name for path in out.iterdir()} == {
         *pairs,
         *exports,
@@ -52,11 +58,14 @@ def test_both_learn_and_write_the_same_files(learned):
     assert (values["framework"], values["epoch"]) == (framework, 12)
 
 
-@pytest.mark.parametrize("batch_size", [1, 5])
-def test_the_exported_network_has_the_reported_accuracy(learned, folder, batch_size):
+@pytest.mark.parametrize(
+    ("name", "prefix", "batch_size"),
+    [("best", "val_", 1), ("best", "val_", 5), ("best.averaged", "averaged_val_", 5)],
+)
+def test_the_exported_network_has_the_reported_scores(learned, folder, name, prefix, batch_size):
     """Oracle: results.jsonl; images made from the files by the export's own metadata."""
     results, out, framework = learned
-    path = out / "mobilenet-best.onnx"
+    path = out / f"mobilenet-{name}.onnx"
     onnx.checker.check_model(onnx.load(path), full_check=True)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     texts = session.get_modelmeta().custom_metadata_map
@@ -65,6 +74,7 @@ def test_the_exported_network_has_the_reported_accuracy(learned, folder, batch_s
     assert said["configuration"] == results[0]["configuration"]
     assert (said["opset"], said["input_size"]) == (17, 32)
     assert said["training"]["framework"] == framework
+    assert said.get("weights") == ("averaged" if "averaged" in name else None)
     best = max(results, key=lambda r: (r["val_top1"], r["epoch"]))
     assert said["training"]["epoch"] == best["epoch"]
 
@@ -76,8 +86,34 @@ def test_the_exported_network_has_the_reported_accuracy(learned, folder, batch_s
         session.run(None, {"images": images[start : start + batch_size]})[0]
         for start in range(0, len(images), batch_size)
     ]
-    right = np.concatenate(logits).argmax(axis=1) == val.labels
-    assert right.mean() == pytest.approx(best["val_top1"])
+    logits = np.concatenate(logits)
+    right = logits.argmax(axis=1) == val.labels
+    assert right.mean() == pytest.approx(best[f"{prefix}top1"])
+    entropies = logsumexp(logits, axis=1) - logits[np.arange(len(val)), val.labels]
+    assert entropies.mean() == pytest.approx(best[f"{prefix}loss"], rel=1e-4, abs=1e-4)
+
+
+def test_a_finished_run_is_exported_for_litert_too(learned, folder, tmp_path):
+    """Oracle: ONNX Runtime's logits of the .onnx files; nothing is trained again."""
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+    results, out, framework = learned
+    again = shutil.copytree(out, tmp_path / "again")
+    options = f"{SMALL} {LEARNING} --data-dir {folder} --framework {framework} --resume-last"
+    assert train(f"{options} --save-frequency 2 --keep 2 --export tflite", again) == results
+    new = {f"mobilenet-{n}{k}.tflite" for n in ("0012", "best") for k in ("", ".averaged")}
+    assert {p.name for p in again.iterdir()} == {p.name for p in out.iterdir()} | new
+    _, val = open_dataset(folder, 32, 0)
+    images = np.stack([val[(0, i)][0] for i in range(len(val))])
+    for name in new:
+        session = onnxruntime.InferenceSession(str((again / name).with_suffix(".onnx")))
+        lite = interpreter.Interpreter(str(again / name))
+        lite.resize_tensor_input(0, (len(images), 32, 32, 3))
+        lite.allocate_tensors()
+        lite.set_tensor(0, images.transpose(0, 2, 3, 1))
+        lite.invoke()
+        wanted = session.run(None, {"images": images})[0]
+        found = lite.get_tensor(lite.get_output_details()[0]["index"])
+        assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()
 
 
 def run(code, framework):
@@ -98,6 +134,7 @@ def test_a_run_killed_within_an_epoch_goes_on_exactly(framework, name, folder, t
     """Oracle: an uninterrupted run: the same losses and optimiser states, bit for bit."""
     options = f"{SMALL} --data-dir {folder} --framework {framework} --num-epochs 3"
     options += " --save-frequency 1 --mixup --lr-mode cosine --warmup-epochs 1 --resume-last"
+    options += " --average 0.9"
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     ended = run(
         f"""
@@ -143,6 +180,31 @@ print("loaded:", loaded if {framework!r} == "pytorch" else [n for n in loaded if
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_averaging_changes_nothing_else_and_may_begin_later(framework, folder, tmp_path, capsys):
+    """Oracle: the run without averages; of no decay, the averages are the last weights."""
+    options = f"{SMALL} --data-dir {folder} --framework {framework} --save-frequency 1"
+    plain = train(f"{options} --num-epochs 2", tmp_path / "plain")
+    averaged = train(f"{options} --num-epochs 2 --average 0.9", tmp_path / "averaged")
+    assert losses(averaged) == losses(plain)
+    train(f"{options} --num-epochs 1", tmp_path / "later")
+    later = train(f"{options} --num-epochs 2 --average 0 --resume-last", tmp_path / "later")
+    assert losses(later) == losses(plain)
+    assert "averaged_val_loss" not in later[0]
+    assert ".states holds no averaged weights" in capsys.readouterr().err
+    arrays, _ = checkpoints.load(tmp_path / "later" / "mobilenet-0002.states")
+    last = parameters_of(framework, tmp_path / "later" / "mobilenet-0002.params")
+    weights = [name for name in last if "running" not in name]
+    assert all(np.array_equal(arrays[f"average/{name}"], last[name]) for name in weights)
+
+
+def parameters_of(framework, path):
+    """Return {name: array} of a parameters file."""
+    if framework == "mxnet":
+        return read_arrays(path)
+    return without_prefix(NETWORK, checkpoints.load(path)[0])
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_resuming_a_finished_or_a_missing_run(framework, folder, tmp_path):
     """Oracle: nothing is trained again; without files training starts from the beginning."""
     options = f"{SMALL} --data-dir {folder} --framework {framework} --resume-last --num-epochs 1"
@@ -163,7 +225,7 @@ def test_another_batch_size_keeps_the_learning_rates(framework, folder, tmp_path
     train(f"{options} --num-epochs 1", tmp_path)
     options += " --num-epochs 3 --batch-size 16 --resume-last"
     results = train(options, tmp_path)
-    rates = learning_rates(parse_options("", options.split()), 3)
+    rates = learning_rates(parse_options("", options.split()).schedule, 3)
     assert [r["learning_rate"] for r in results[1:]] == pytest.approx([rates(6), rates(9)])
     assert ".states was written after 6 updates" in capsys.readouterr().err
 

@@ -1,5 +1,6 @@
 """The width search as a user runs it, on the digits at a size that takes seconds."""
 
+import contextlib
 import json
 import shutil
 import signal
@@ -13,10 +14,9 @@ import pytest
 from PIL import Image
 
 import train_nas
-from models.mobilenet_v1 import count_macs
 from nas.aows import SAMPLINGS
 from nas.latency_table import LatencyTable
-from nas.search_space import SearchSpace
+from networks.mobilenet_v1 import network as mobilenet_v1
 from tests.helpers.event_files import scalars
 from tests.helpers.search_runs import (
     ROOT,
@@ -26,18 +26,12 @@ from tests.helpers.search_runs import (
     results,
     target_between,
     without_speed,
-    write_table,
 )
 from tests.helpers.threads import same_threads
-from utils import checkpoints, write_records
+from utils import checkpoints
 from utils.formatting import rounded_up
 
 FRAMEWORKS = ("mxnet", "pytorch")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_table(tmp_path_factory.mktemp("model") / "model.jsonl")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +79,9 @@ def test_a_new_target_is_answered_without_training_and_without_data(model, ows):
     before = (ows / "checkpoint-0003.npz").read_bytes()
     for share in (0.005, 0.8):
         target_ms = target_between(model, share)
-        options = arguments(model, ows, "--resume-last", target_ms=target_ms, epochs=3)
+        # By means: of so short a training the noise would hide what wider networks gain.
+        options = ["--resume-last", "--scores", "means"]
+        options = arguments(model, ows, *options, target_ms=target_ms, epochs=3)
         options[1] = "/there/are/no/data"
         train_nas.main(options)
         line = results(ows)[-1]
@@ -93,7 +89,9 @@ def test_a_new_target_is_answered_without_training_and_without_data(model, ows):
         assert line["latency_ms"] <= target_ms
     assert (ows / "checkpoint-0003.npz").read_bytes() == before
     narrow, wide = results(ows)[-2:]
-    assert count_macs(narrow["configuration"], 16, 10) < count_macs(wide["configuration"], 16, 10)
+    assert mobilenet_v1(10).macs(narrow["configuration"], 16) < mobilenet_v1(10).macs(
+        wide["configuration"], 16
+    )
 
 
 def test_a_used_folder_is_not_trained_in_anew(model, ows, capsys):
@@ -129,11 +127,14 @@ def test_a_target_that_excludes_nothing_is_named(model, ows, tmp_path, capsys):
 
 
 def test_printed_latencies_suffice_as_targets(model, ows, tmp_path, capsys):
-    """Oracle: the search for what was printed: the fastest network, and the answer itself."""
+    """Oracle: the search for what was printed: the fastest network, and the answer itself.
+
+    By means: of scores within noise the faster network would be the answer.
+    """
     message = fails_with(capsys, arguments(model, ows, "--resume-last", target_ms=1e-6))
     fastest = message.split()[-2]
     folder = Path(shutil.copytree(ows, tmp_path / "exp"))
-    options = ["--resume-last", "--search", "exact"]
+    options = ["--resume-last", "--search", "exact", "--scores", "means"]
     train_nas.main(arguments(model, folder, *options, target_ms=float(fastest), epochs=3))
     train_nas.main(arguments(model, folder, *options, epochs=3))
     printed = capsys.readouterr().out.split("predicted ")[-1].split()[0]
@@ -216,158 +217,20 @@ def test_data_are_shuffled_anew_every_epoch(model, tmp_path, monkeypatch):
     seen = []
     open_network = train_nas.open_network
 
+    @contextlib.contextmanager
     def spying(options, space):
-        net = open_network(options, space)
-        step = net.step
-        net.step = lambda images, labels, *rest: (
-            seen.append(labels.asnumpy().tolist()), step(images, labels, *rest)
-        )[1]  # fmt: skip
-        return net
+        with open_network(options, space) as net:
+            step = net.step
+            net.step = lambda images, labels, *rest: (
+                seen.append(labels.asnumpy().tolist()), step(images, labels, *rest)
+            )[1]  # fmt: skip
+            yield net
 
     monkeypatch.setattr(train_nas, "open_network", spying)
     train_nas.main(arguments(model, tmp_path))
     assert len(seen) == 10
     assert seen[0] != seen[5]  # the first batch of either epoch
     assert seen[0] != sorted(seen[0])
-
-
-def test_an_unreachable_target_names_the_fastest_latency_before_any_framework_is_loaded(
-    model, tmp_path
-):
-    fastest = LatencyTable.load(model).predict(SPACE.smallest)
-    options = arguments(model, tmp_path / "none", target_ms=fastest / 2)
-    script = (
-        "import sys, train_nas\n"
-        "try: train_nas.main(sys.argv[1:])\n"
-        "finally: print('mxnet' in sys.modules, 'torch' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, *options],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert done.stdout.split() == ["False", "False"]
-    assert done.stderr.count("\n") == 1
-    assert f"below the fastest configuration, {rounded_up(fastest)} ms" in done.stderr
-    assert not (tmp_path / "none").exists()
-
-
-def test_diverged_training_ends_in_one_line_and_keeps_the_last_checkpoint(model, tmp_path, capsys):
-    train_nas.main(arguments(model, tmp_path, epochs=1))
-    before = (tmp_path / "checkpoint-0001.npz").read_bytes()
-    options = arguments(model, tmp_path, "--resume-last", "--lr", "1e30")
-    message = fails_with(capsys, options)
-    assert "epoch 2, step" in message
-    assert "NaN" in message
-    assert (tmp_path / "checkpoint-0001.npz").read_bytes() == before
-    assert len(results(tmp_path)) == 1
-
-
-def test_tables_that_do_not_fit_are_explained(model, tmp_path, capsys):
-    message = fails_with(capsys, arguments(model, tmp_path, "--input-size", "64"))
-    assert "lacks" in message
-    assert "layer 1" in message
-    assert "made for input size 16" in message
-    message = fails_with(capsys, arguments(model, tmp_path, "--levels", "9", "--max-width", "0.9"))
-    assert "lacks" in message
-    other = write_table(
-        tmp_path / "seven.jsonl",
-        SearchSpace(input_size=16, classes=7, min_width=0.05, max_width=0.15, levels=3),
-    )
-    message = fails_with(capsys, arguments(other, tmp_path / "exp"))
-    assert "digits has 10 classes" in message
-    assert "made for 7" in message
-    lines = Path(model).read_text().splitlines()
-    short = tmp_path / "short.jsonl"
-    short.write_text("\n".join(lines[:5] + lines[8:]) + "\n")
-    metadata = json.loads(Path(f"{model}.meta.json").read_text())
-    del metadata["table_sha256"]  # the table was changed by hand
-    Path(f"{short}.meta.json").write_text(json.dumps(metadata))
-    message = fails_with(capsys, arguments(short, tmp_path / "exp", target_ms=1.0))
-    assert f"{short} lacks 3 of the" in message
-
-
-def test_a_table_without_metadata_takes_the_search_space_from_the_options(tmp_path, capsys):
-    plain = write_table(tmp_path / "plain.jsonl", metadata=False)
-    options = ["--min-width", "0.05", "--max-width", "0.15", "--levels", "3"]
-    target_ms = LatencyTable.load(plain).predict(SPACE.largest)
-    train_nas.main(arguments(plain, tmp_path / "exp", *options, epochs=1, target_ms=target_ms))
-    assert tuple(results(tmp_path / "exp")[0]["configuration"]) <= SPACE.largest
-    assert "warning" in capsys.readouterr().err
-
-
-def test_missing_and_damaged_files_are_named(model, tmp_path, capsys):
-    message = fails_with(capsys, arguments("/no/model.jsonl", tmp_path, target_ms=1.0))
-    assert "/no/model.jsonl" in message
-    torn = tmp_path / "torn.jsonl"
-    torn.write_text(Path(model).read_text()[:-20])
-    message = fails_with(capsys, arguments(torn, tmp_path, target_ms=1.0))
-    assert f"{torn}, line {len(Path(model).read_text().splitlines())}: not JSON" in message
-    broken = tmp_path / "broken.npz"
-    broken.write_bytes(b"PK nothing")
-    message = fails_with(capsys, arguments(model, tmp_path, "--resume", str(broken)))
-    assert str(broken) in message
-
-
-def image_folder(root, classes=10):
-    rng = np.random.default_rng(0)
-    for half in ("train", "val"):
-        for name in range(classes):
-            folder = root / half / f"class{name}"
-            folder.mkdir(parents=True)
-            for number in range(2):
-                pixels = rng.integers(256, size=(20, 24, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / f"{number}.png")
-    return root
-
-
-def on_folder(model, root, folder, workers=0):
-    options = arguments(model, folder, "-b", "10", "-j", str(workers), epochs=1)
-    options[1] = str(root)
-    return options
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_image_folders_are_trained_on(model, tmp_path, workers):
-    root = image_folder(tmp_path / "images")
-    train_nas.main(on_folder(model, root, tmp_path / "exp", workers))
-    assert len(results(tmp_path / "exp")) == 1
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_broken_images_are_skipped_and_empty_folders_are_named(model, tmp_path, capsys, workers):
-    """Oracle: the accuracy is a share of the validation images that are left."""
-    root = image_folder(tmp_path / "images")
-    broken = [root / half / "class3" / "1.png" for half in ("train", "val")]
-    for path in broken:
-        path.write_bytes(path.read_bytes()[:60])
-    train_nas.main(on_folder(model, root, tmp_path / "exp", workers))
-    warnings = capsys.readouterr().err
-    for path in broken:
-        assert warnings.count(f"warning: {path} is no readable image and is skipped") == 1
-    (line,) = results(tmp_path / "exp")
-    good = sum(1 for _ in (root / "val").glob("*/*.png")) - 1
-    assert line["accuracy"] * good == pytest.approx(round(line["accuracy"] * good))
-    assert f"broken images skipped: 1 of {good + 1}" in warnings
-    for path in (root / "train" / "class4").iterdir():
-        path.unlink()
-    message = fails_with(capsys, on_folder(model, root, tmp_path / "again", workers))
-    assert "class4 has no images" in message
-
-
-def test_record_files_are_trained_on(model, tmp_path):
-    """Oracle: the same losses and answer as from the folder that they were written from."""
-    root = image_folder(tmp_path / "images")
-    write_records.main([str(root), str(tmp_path / "r")])
-    for data, name in ((root, "folder"), (tmp_path / "r", "records")):
-        train_nas.main(on_folder(model, data, tmp_path / name, 0))
-    lines = [results(tmp_path / name)[0] for name in ("folder", "records")]
-    for line in lines:
-        del line["images_per_s"]
-    assert lines[0] == lines[1]
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(model, ows, tmp_path):

@@ -1,6 +1,7 @@
 """What train_nas.py answers once a network is trained: limits, fronts, baselines, verification."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import pytest
 from PIL import Image
 
 import train_nas
-from models.mobilenet_v1 import count_macs, count_parameters
 from nas.latency_table import LatencyTable
 from nas.validation.conformal import Residuals
 from tests.helpers.search_runs import (
@@ -18,15 +18,14 @@ from tests.helpers.search_runs import (
     fails_with,
     results,
     target_between,
-    write_table,
 )
+from utils.metadata import Metadata, residuals_as_text
 
-WIDTHS = (SPACE.input_size, SPACE.classes)
+NETWORK = SPACE.description
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_table(tmp_path_factory.mktemp("model") / "model.jsonl")
+def macs_of(configuration):
+    return NETWORK.macs(configuration, SPACE.input_size)
 
 
 @pytest.fixture(scope="module")
@@ -57,18 +56,18 @@ def lines_of(path):
 def test_limits_on_macs_and_parameters_are_kept_and_reported(model, folder):
     free = ask(model, folder, share=1)
 
-    def half_way(count, *sizes):
-        return (count(SPACE.smallest, *sizes) + count(free["configuration"], *sizes)) / 2
+    def half_way(count):
+        return (count(SPACE.smallest) + count(free["configuration"])) / 2
 
-    macs, size = half_way(count_macs, *WIDTHS), half_way(count_parameters, SPACE.classes)
+    macs, size = half_way(macs_of), half_way(NETWORK.parameters)
     line = ask(model, folder, "--max-macs", str(macs), "--max-params", str(size), share=1)
-    assert count_macs(line["configuration"], *WIDTHS) <= macs
-    assert count_parameters(line["configuration"], SPACE.classes) <= size
-    assert line["gap"] == 0
+    assert macs_of(line["configuration"]) <= macs
+    assert NETWORK.parameters(line["configuration"]) <= size
+    assert line["gap"] <= line["noise"]
     assert line["score"] < free["score"]
     latency, cost, parameters = line["constraints"]
     assert (latency["unit"], cost["unit"], parameters["unit"]) == ("ms", "MACs", "parameters")
-    assert cost["value"] == count_macs(line["configuration"], *WIDTHS)
+    assert cost["value"] == macs_of(line["configuration"])
     assert parameters["limit"] == size
 
 
@@ -76,7 +75,7 @@ def test_two_devices_are_both_met(model, folder, tmp_path, capsys):
     """The second device is fast where the first is slow: it charges wide layers near the image."""
     entries = {v: v.in_size[0] ** 2 * v.out_channels / 1e5 for v in SPACE.variables}
     second = tmp_path / "second.jsonl"
-    LatencyTable(entries, {"search_space": SPACE.as_dict()}).save(second)
+    LatencyTable(entries, Metadata.of({"search_space": SPACE.as_dict()})).save(second)
     tables = [LatencyTable.load(path) for path in (model, second)]
     alone = ask(model, folder, share=1)["configuration"]
     target_ms = (tables[1].predict(SPACE.smallest) + tables[1].predict(alone)) / 2
@@ -99,24 +98,25 @@ def test_limits_that_exclude_each_other_are_refused_before_training(model, tmp_p
     slowest = max(LatencyTable.load(model).entries.values())
     entries = {v: slowest - t for v, t in LatencyTable.load(model).entries.items()}
     second = tmp_path / "second.jsonl"
-    LatencyTable(entries, {"search_space": SPACE.as_dict()}).save(second)
+    LatencyTable(entries, Metadata.of({"search_space": SPACE.as_dict()})).save(second)
     fastest = LatencyTable.load(second).predict(SPACE.largest)
     options = ["--latency-model", str(second), "--latency-target", str(1.01 * fastest)]
     target_ms = target_between(model, 0.01)
     message = fails_with(capsys, arguments(model, tmp_path / "exp", *options, target_ms=target_ms))
-    assert "no configuration keeps all limits together" in message
+    assert "no configuration satisfies all limits together" in message
     assert not (tmp_path / "exp").exists()
 
 
 def test_confidence_searches_on_the_upper_bound(model, folder, tmp_path, capsys):
     table = LatencyTable.load(model)
     errors = Residuals(np.arange(-50, 50) / 1000)  # up to 4.9 % slower than predicted
-    table.metadata["fit"] = {"residuals_per_mille": errors.as_text()}
+    fit = {"residuals_per_mille": residuals_as_text(errors.values)}
     sure = tmp_path / "sure.jsonl"
-    table.save(sure)
+    table.with_metadata(table.metadata.stating(fit=fit)).save(sure)
     margin = errors.margin(0.9)
-    target_ms = ask(sure, folder)["latency_ms"]
-    plain = ask(sure, folder, target_ms=target_ms)
+    means = ("--scores", "means")  # of no other answer for its speed
+    target_ms = ask(sure, folder, *means)["latency_ms"]
+    plain = ask(sure, folder, *means, target_ms=target_ms)
     assert plain["latency_ms"] == target_ms  # no room for a margin
     capsys.readouterr()
     line = ask(sure, folder, "--confidence", "0.9", "--pareto", target_ms=target_ms)
@@ -134,8 +134,9 @@ def test_confidence_searches_on_the_upper_bound(model, folder, tmp_path, capsys)
 
 
 def test_the_front_holds_the_answers_of_all_targets(model, folder):
-    answers = [ask(model, folder, share=share) for share in (0.1, 0.4, 0.8)]
-    ask(model, folder, "--pareto")
+    means = ("--scores", "means")
+    answers = [ask(model, folder, *means, share=share) for share in (0.1, 0.4, 0.8)]
+    ask(model, folder, *means, "--pareto")
     front = lines_of(folder / "pareto.jsonl")
     latencies, scores = ([line[name] for line in front] for name in ("latency_ms", "score"))
     assert latencies == sorted(latencies)
@@ -147,12 +148,12 @@ def test_the_front_holds_the_answers_of_all_targets(model, folder):
 
 
 def test_the_front_under_a_second_limit_keeps_it(model, folder):
-    limit = 0.6 * count_macs(SPACE.largest, *WIDTHS)
+    limit = 0.6 * macs_of(SPACE.largest)
     ask(model, folder, "--pareto", "--max-macs", str(limit))
     front = lines_of(folder / "pareto.jsonl")
     assert len(front) > 3
     for line in front:
-        assert count_macs(line["configuration"], *WIDTHS) <= limit
+        assert macs_of(line["configuration"]) <= limit
 
 
 def test_baselines_stand_beside_the_answer_and_none_beats_it(model, folder, capsys):
@@ -162,8 +163,11 @@ def test_baselines_stand_beside_the_answer_and_none_beats_it(model, folder, caps
     assert methods == ["exact", "greedy", "uniform", *["random"] * 100]
     table = LatencyTable.load(model)
     for baseline in baselines:
-        assert baseline["score"] <= line["score"] + 1e-12
-        assert table.predict(baseline["configuration"]) <= line["target_ms"]
+        (used,) = baseline["constraints"].values()
+        assert used["value"] <= line["target_ms"]
+        if baseline["method"] != "uniform":  # its widths need not be choices of the search
+            assert baseline["score"] <= line["bound"] + 1e-12
+            assert table.predict(baseline["configuration"]) == pytest.approx(used["value"])
     assert len({tuple(baseline["configuration"]) for baseline in baselines[3:]}) > 50
     printed = capsys.readouterr().out
     for name in ("exact", "greedy", "uniform", "best random", "of 100, median"):
@@ -185,20 +189,21 @@ def test_scores_are_compared_with_the_accuracies_of_sub_networks(model, folder, 
     assert Image.open(folder / "score_check.png").size[0] > 500
 
 
-def test_reranked_answers_are_the_most_accurate_candidates(model, folder, capsys):
-    """Oracle: the file of the candidates; the answer without --rerank."""
-    by_score = ask(model, folder)
-    line = ask(model, folder, "--rerank", "6", "--scores", "monotone")
-    candidates = lines_of(folder / "rerank.jsonl")
-    assert 1 < len(candidates) <= 6
-    assert line["configuration"] == candidates[0]["configuration"]
-    accuracies = [candidate["accuracy"] for candidate in candidates]
-    assert accuracies == sorted(accuracies, reverse=True)
-    assert max(candidate["latency_ms"] for candidate in candidates) <= by_score["target_ms"]
-    (own,) = (b for b in lines_of(folder / "baselines.jsonl") if b["method"] == "reranked")
-    assert own["configuration"] == line["configuration"]
-    assert line["score"] + line["gap"] == pytest.approx(line["bound"])
-    assert f"best configuration: {tuple(line['configuration'])}" in capsys.readouterr().out
+def test_scores_fitted_to_sub_networks_tell_the_loss_of_the_answer(model, folder, capsys):
+    """Oracles: the file of the sub-networks, and what another target asks of it."""
+    line = ask(model, folder, "--scores", "fitted")
+    sub_networks = lines_of(folder / "sub_networks.jsonl")
+    assert len(sub_networks) == line["validation"]["sub_networks"] >= 10
+    low, high = line["expected_loss_interval"]
+    assert low < line["expected_loss"] < high
+    assert line["expected_loss"] == pytest.approx(math.exp(-line["score"]))
+    printed = capsys.readouterr().out
+    assert "left out, their losses rank as the scores do with" in printed
+    assert "expected loss as a sub-network" in printed
+    ask(model, folder, "--scores", "fitted", "--pareto", share=0.3)
+    again = lines_of(folder / "sub_networks.jsonl")
+    known = [(each["configuration"], each["loss"]) for each in sub_networks]
+    assert [(each["configuration"], each["loss"]) for each in again][: len(known)] == known
 
 
 def test_options_that_do_not_go_together_are_refused(model, tmp_path, capsys):
@@ -206,7 +211,7 @@ def test_options_that_do_not_go_together_are_refused(model, tmp_path, capsys):
         "lagrangian knows one latency target only": ["--search", "lagrangian", "--max-macs", "1e6"],
         "--confidence: '0.2' is not a number of at least 0.5": ["--confidence", "0.2"],
         "--samples goes with --verify": ["--samples", "x.jsonl"],
-        "--rerank and --verify each choose": ["--rerank", "--verify"],
+        "--remote-shell goes with --verify": ["--remote-shell", "docker exec -i"],
         "--keep: '0' is not a whole number of at least 1": ["--keep", "0"],
         "--max-params: '0' is not a number greater than 0": ["--max-params", "0"],
     }

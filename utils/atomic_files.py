@@ -8,14 +8,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SUFFIX = ".aows-part"  # of a file that is being written: .<name>.<random><SUFFIX>
-DESCRIPTORS = ("/dev/fd/", "/dev/std", "/proc/")  # where a process's open files stand
+DESCRIPTORS = ("/dev/fd/", "/dev/std", "/proc/")  # where a process's open files appear
 
 
 @contextmanager
 def atomic_write(path, mode="wb"):
     """Open a file for writing that replaces `path` only once it is complete and on the disk.
 
-    What is no regular file, such as a pipe or /dev/null, is written into instead.
+    Anything but a regular file, such as a pipe or /dev/null, is written to directly.
     """
     encoding = None if "b" in mode else "utf-8"
     try:
@@ -33,7 +33,7 @@ def atomic_write(path, mode="wb"):
 def whole_file(path):
     """Yield the path of a new, empty file, which replaces `path` when the block is left.
 
-    It is on the disk by then; after an exception it is removed. A link is followed, and an existing
+    It is on the disk by then; on an exception it is removed. A link is followed, and an existing
     file's permissions are kept. What a killed writer of the same file left is removed.
     """
     target = Path(os.path.realpath(path))
@@ -51,7 +51,7 @@ def whole_file(path):
 
 
 def is_special(path):
-    """Return whether a path can only be written into: a device, a pipe, /dev/stdout."""
+    """Return whether a path can only be written to: a device, a pipe, /dev/stdout."""
     if str(path).startswith(DESCRIPTORS):
         return True
     try:
@@ -80,7 +80,7 @@ def _permissions(target):
 
 
 def remove_leftovers(folder):
-    """Remove from a folder what writers left that were killed; what is being written stays."""
+    """Remove from a folder what killed writers left; files that are being written stay."""
     if os.path.isdir(folder):
         _remove_abandoned(folder, ".")
 

@@ -1,4 +1,4 @@
-"""Checkpoints: named arrays and JSON values in one .npz file. Loading one can run no code."""
+"""Checkpoints: named arrays and JSON values in one .npz file. Loading one never runs code."""
 
 import io
 import json
@@ -6,7 +6,6 @@ import re
 import zipfile
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from utils.errors import UserError
@@ -14,34 +13,34 @@ from utils.json_lines import atomic_write
 
 VALUES = "values"
 ARRAYS = "arrays/"
-LEAST_VARIANCE = 1e-6  # is rounding: BatchNorm adds 1e-5
+LEAST_VARIANCE = 1e-6  # less is rounding: BatchNorm adds 1e-5
 
 
 def checkpoint_path(folder, epoch, step=0):
-    """Return the path of the checkpoint written after so many epochs and steps of the next one."""
+    """Return the path of the checkpoint after `epoch` epochs and `step` steps of the next one."""
     within = f"-{step:06d}" if step else ""
     return Path(folder) / f"checkpoint-{epoch:04d}{within}.npz"
 
 
 def latest(folder):
-    """Return the path of a folder's checkpoint of the longest training, None if it has none."""
+    """Return the path of a folder's most advanced checkpoint, None if it has none."""
     paths = list(_by_progress(folder).values())
     return paths[-1] if paths else None
 
 
 def later(folder, epoch, step):
-    """Return the paths of a folder's checkpoints of longer trainings, in order."""
+    """Return the paths of a folder's checkpoints beyond this epoch and step, in order."""
     return [path for progress, path in _by_progress(folder).items() if progress > (epoch, step)]
 
 
 def before(path):
-    """Return the path of the checkpoint before one of the same folder, None if it is the first."""
+    """Return the path of the checkpoint before this one in its folder, None if it is the first."""
     paths = list(_by_progress(path.parent).values())
     return paths[paths.index(path) - 1] if path in paths[1:] else None
 
 
 def keep_newest(folder, count):
-    """Remove all of a folder's checkpoints but those of the longest training."""
+    """Remove all but the `count` most advanced of a folder's checkpoints."""
     for path in list(_by_progress(folder).values())[:-count]:
         path.unlink()
 
@@ -60,7 +59,7 @@ def save(path, arrays, values):
     """Write a checkpoint, whole or not at all: a full disk leaves the last good one in its place.
 
     arrays: {name: array of numbers, bools or strings}
-    values: what JSON can hold
+    values: anything that JSON can hold
     Raises TypeError for anything that would need pickle, OSError if the file cannot be written.
     """
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
@@ -77,10 +76,10 @@ def save(path, arrays, values):
 def load(path):
     """Return (arrays, values) of a checkpoint: {name: array} and the JSON values.
 
-    Arrays have this machine's byte order. Whether they and the values are those that the reader
-    expects is for `typed`, `floats` and `integers` to check.
-    Raises UserError that names a file which is missing, truncated or no checkpoint; OSError if it
-    cannot be read. Nothing in the file is executed: arrays that would need pickle are refused.
+    Arrays have this machine's byte order. The caller checks that they and the values are what it
+    expects, by `utils.json_types.checked`, `floats` and `integers`.
+    Raises UserError that names a file that is missing, truncated or not a checkpoint; OSError if
+    it cannot be read. Nothing in the file is executed: arrays that would need pickle are refused.
     """
     if not Path(path).is_file():
         raise UserError(f"{path} is not a file: expected a checkpoint")
@@ -89,10 +88,10 @@ def load(path):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = {name: _read_array(archive, name) for name in archive.namelist()}
         values = json.loads(str(members.pop(f"{VALUES}.npy")))
-    # Whatever the decoders of zip, npy and JSON raise for bytes that are not theirs.
+    # Whatever the decoders of zip, npy and JSON raise for invalid bytes.
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path} is no checkpoint or is damaged ({reason})") from None
+        raise UserError(f"{path} is not a checkpoint or is damaged ({reason})") from None
     return {_array_name(member): array for member, array in members.items()}, values
 
 
@@ -106,17 +105,6 @@ def _array_name(member):
     return member.removeprefix(ARRAYS).removesuffix(".npy")
 
 
-def typed(values, kind, path, what):
-    """Return JSON values as a msgspec Struct; UserError that names the path and the field.
-
-    kind: the Struct's class; what: which file was expected, "a checkpoint of train_nas.py"
-    """
-    try:
-        return msgspec.convert(values, kind)
-    except msgspec.ValidationError as error:
-        raise UserError(f"{path} is not {what}: {error}") from None
-
-
 def floats(array, name, path, dtype=None, shape=None):
     """Return an array of floating-point numbers; UserError that names the path and the array.
 
@@ -126,7 +114,7 @@ def floats(array, name, path, dtype=None, shape=None):
     _check(array, "f", name, path, shape)
     if array.dtype.itemsize > 8:  # long double, which no framework has
         raise UserError(f"{path}: {name} holds {array.dtype}")
-    with np.errstate(over="ignore"):  # which is infinite, and refused as such
+    with np.errstate(over="ignore"):  # too large becomes infinite, and is refused
         array = array.astype(dtype or array.dtype, copy=False)
     if not np.isfinite(array).all():
         raise UserError(f"{path}: {name} holds numbers that are not finite")
@@ -136,7 +124,7 @@ def floats(array, name, path, dtype=None, shape=None):
 def parameter(array, name, path, dtype):
     """Return a parameter or running statistic of a network: floats, variances at least 0.
 
-    But for rounding: MXNet's running variance of a channel that is always 0 may be -1e-12.
+    Rounding is allowed for: MXNet's running variance of a channel that is always 0 may be -1e-12.
     """
     array = floats(array, name, path, dtype)
     if name.endswith("running_var") and (array < -LEAST_VARIANCE).any():

@@ -1,4 +1,4 @@
-"""Pictures of a training: panels of curves over the epochs."""
+"""Pictures of a training run: panels of curves over the epochs."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from utils.figures import legend_above, new_figure, save_figure
 
-LOG_SPAN = 30  # greatest value / least value from which on an axis may be logarithmic
+LOG_SPAN = 30  # greatest value / least value above which an axis may be logarithmic
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Panel:
 
     label: str  # of the axis, with its unit
     curves: dict[str, list[float]]  # name -> one value per epoch
-    aims: tuple[str, ...] = ()  # names of curves that are drawn as something to be reached
+    aims: tuple[str, ...] = ()  # names of curves that are drawn as goals
     may_be_log: bool = False  # whether the axis is logarithmic if a few values would hide the rest
 
 
@@ -29,7 +29,7 @@ def plot_curves(epochs, panels, path):
             aim = {"color": "black", "linestyle": "--", "zorder": 1} if name in panel.aims else {}
             axes.plot(epochs, values, label=name, marker=marker, markersize=4, **aim)
         values = np.concatenate(list(panel.curves.values()))
-        if panel.may_be_log and 0 < LOG_SPAN * values.min() < values.max():
+        if panel.may_be_log and 0 < LOG_SPAN * np.nanmin(values) < np.nanmax(values):
             axes.set_yscale("log")
         if len(epochs) == 1:
             axes.set_xticks(epochs)

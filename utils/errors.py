@@ -9,23 +9,19 @@ import time
 
 from utils.interrupts import Interrupts
 from utils.processes import rank
+from utils.user_error import UserError
 
 PATIENCE_S = 30  # for torchrun to end this process
 FAILED = 2
 READER_GONE = 141  # what shells give a process that SIGPIPE ended
 
 
-class UserError(ValueError):
-    """A mistake that the user can mend; its message names the file, line or layer, and teaches."""
-
-
 def exits_with_one_line(main):
     """Wrap a script's main: UserError, OSError and MemoryError end in one line and status 2.
 
-    Ctrl-C ends in "interrupted" and status 130, an output that nobody reads any more (| head) in
-    nothing but status 141. Of several processes that train together each may meet the same error:
-    the first one reports it at once; the others wait until torchrun has ended them, and report it
-    if it does not.
+    Ctrl-C ends in "interrupted" and status 130; an output that nobody reads any more (| head) ends
+    silently in status 141. Processes that train together may all meet the same error: the first
+    reports it at once; the others wait for torchrun to end them, and report it if it does not.
     """
 
     @functools.wraps(main)
@@ -45,7 +41,7 @@ def exits_with_one_line(main):
 
 
 def _end(error, interrupts):
-    """End the process in one line if an exception can be told in one."""
+    """End the process with one line if an exception can be reported in one."""
     if interrupts.seen or isinstance(error, KeyboardInterrupt):
         if not rank():
             _report("interrupted")
@@ -75,7 +71,7 @@ def _report(line):
 
 
 def _is_unread():
-    """Return whether nobody reads the output; what cannot be written of it is thrown away.
+    """Return whether nobody reads the output; what cannot be written is discarded.
 
     Otherwise Python would try again at its very end, and print a traceback.
     """
@@ -92,6 +88,6 @@ def _is_unread():
 def _has_lost_its_reader(stream):
     """Return whether a stream is a pipe that is closed at its other end."""
     poll = select.poll()
-    with contextlib.suppress(OSError):  # the stream is no file of the system
+    with contextlib.suppress(OSError):  # the stream is not a system file
         poll.register(stream.fileno(), 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))

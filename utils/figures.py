@@ -17,7 +17,8 @@ def new_grid(count, columns, cell, gaps, title):
     """Return (figure, axes) of `count` small panels under a title, in a margin of an inch.
 
     cell: (width, height) of a panel with its labels in inches; gaps: (between columns, between
-    rows) as shares of a panel. Laid out by hand: half the time, where there are many labels.
+    rows) as shares of a panel. Laid out by hand, which takes half the time if there are many
+    labels.
     """
     rows = -(-count // columns)
     width, height = cell[0] * columns, cell[1] * rows + 0.5
@@ -38,17 +39,17 @@ def new_grid(count, columns, cell, gaps, title):
 
 
 def legend_above(axes, columns=1):
-    """Name what is drawn above the axes, where the legend hides nothing."""
+    """Put the legend above the axes, where it hides nothing."""
     axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, fontsize=9)
 
 
 def save_figure(figure, path):
     """Write a figure as PNG, whole or not at all; `path` may also be a binary file.
 
-    Titles, labels and legends are drawn letter by letter: a name may hold a dollar sign.
+    Titles, labels and legends are drawn literally: a name may hold a dollar sign.
     """
     for text in _texts(figure):
-        text.set_parse_math(False)  # not of the ticks: powers of ten are mathematics
+        text.set_parse_math(False)  # ticks keep theirs, for powers of ten
     if hasattr(path, "write"):
         figure.savefig(path, format="png", dpi=130)
         return

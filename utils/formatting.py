@@ -1,4 +1,4 @@
-"""Numbers as people read them, and as they may type them back as a limit of a search."""
+"""Numbers as text: to be read, or to be typed back as the limit of a search."""
 
 from decimal import ROUND_CEILING, Decimal
 
@@ -7,19 +7,19 @@ NOISE = 1e-14  # relative: rounding of sums; a search allows for ten times as mu
 
 
 def percent(share):
-    """Return a share as per cent, two digits behind the point at most: 0.0313 is "3.13"."""
+    """Return a share in per cent, with at most two decimals: 0.0313 is "3.13"."""
     return f"{100 * share:.2f}".rstrip("0").rstrip(".")
 
 
 def rounded(value):
-    """Return a number as text, three digits at most: 316.23 is "316", 316228 is "316000"."""
+    """Return a number as text, to three significant digits: 316.23 is "316", 316228 is "316000"."""
     return f"{float(f'{value:.3g}'):g}"
 
 
 def rounded_up(value):
-    """Return a positive number as text of 4 significant digits that is, but for noise, not less.
+    """Return a positive number as text, rounded up (except for noise) to 4 significant digits.
 
-    As a limit it is one that the value satisfies.
+    As a limit, it is one that the value satisfies.
     """
     exact = Decimal(float(value) * (1 - NOISE))
     if not exact.is_finite() or not exact:
@@ -35,6 +35,6 @@ def within(value, limit):
 
 
 def as_typed(limit):
-    """Return a limit as text: of 4 digits if they tell it, else of all but noise."""
+    """Return a limit as text: 4 significant digits if they are exact, else all but noise."""
     text = f"{limit:.{DIGITS}g}"
     return text if float(text) == limit else f"{limit:.14g}"

@@ -1,8 +1,8 @@
-"""Ctrl-C: a process says "interrupted" in one line and ends with status 130, whatever it does.
+"""Ctrl-C: a process says "interrupted" in one line and ends with status 130, whatever it is doing.
 
 Before main (imports take seconds) and after it the process ends at once. In main an interrupt is a
-KeyboardInterrupt, so that what was begun is put away; one that gets lost, in a library that catches
-everything or in a call that does not return, ends the process PATIENCE_S later.
+KeyboardInterrupt, so that clean-up runs; one that gets lost, in a library that catches everything
+or in a call that does not return, ends the process PATIENCE_S later.
 """
 
 import atexit
@@ -20,7 +20,7 @@ PATIENCE_S = 10  # for a KeyboardInterrupt to end the process
 class Interrupts:
     """A context manager in which Ctrl-C raises KeyboardInterrupt.
 
-    seen: whether it was pressed, although another exception may have taken the interrupt's place
+    seen: whether it was pressed, even if another exception has replaced the interrupt
     Without effect outside the main thread, and where SIGINT is ignored or handled otherwise.
     """
 
@@ -47,13 +47,13 @@ class Interrupts:
             signal.signal(signal.SIGINT, self._previous)
             sys.unraisablehook = self._unraisable
             signal.set_wakeup_fd(self._wakeup)
-            if not self.seen:  # else the watching thread goes on, until the process has ended
+            if not self.seen:  # else the watching thread goes on until the process ends
                 os.close(self._writer)
 
     def end_process(self):
-        """End the process, which has said so and put away what it had begun.
+        """End the process, which has reported the interrupt and cleaned up.
 
-        Native libraries crash in the interpreter's own end if their imports were interrupted.
+        Native libraries crash at interpreter shutdown if their imports were interrupted.
         """
         if self._previous is end_at_once:
             atexit._run_exitfuncs()
@@ -67,7 +67,7 @@ class Interrupts:
         raise KeyboardInterrupt
 
     def _raise_later(self, unraisable):
-        """Raise an interrupt again that came where Python can raise nothing, as in __del__."""
+        """Raise again an interrupt that came where Python cannot raise it, as in __del__."""
         if unraisable.exc_type is not KeyboardInterrupt:
             self._unraisable(unraisable)
             return
@@ -86,10 +86,10 @@ class Interrupts:
 
 @contextlib.contextmanager
 def held_interrupts():
-    """Put Ctrl-C off to the end of the block; processes started in it never notice one.
+    """Defer Ctrl-C to the end of the block; processes started in it never see one.
 
-    So no interrupt is lost between two halves of starting or ending them, and they end as this
-    process tells them to, not by tracebacks of their own.
+    So no interrupt is lost halfway through starting or ending them, and they end when this process
+    tells them to, without tracebacks of their own.
     """
     handler, main = signal.getsignal(signal.SIGINT), threading.main_thread()
     if handler in {signal.SIG_IGN, None} or threading.current_thread() is not main:

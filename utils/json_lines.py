@@ -8,14 +8,14 @@ from pathlib import Path
 from utils.atomic_files import atomic_write, is_special
 from utils.errors import UserError
 from utils.json_types import checked, parse_json
-from utils.metadata import check_metadata
+from utils.metadata import Metadata
 from utils.progress import warn
 
 
 def read_lines(path, kind=None):
     """Yield (line number, value) for each line of a file of JSON lines.
 
-    kind: a type of msgspec that each value must fit, or None
+    kind: a msgspec type that each value must fit, or None
     Raises UserError that names the file and line of anything that is not JSON or does not fit, and
     for a file without a single line; OSError if the file cannot be read.
     """
@@ -24,7 +24,7 @@ def read_lines(path, kind=None):
 
 
 def parse_lines(lines, path, kind=None):
-    """Yield as read_lines; lines: those of a file, as bytes."""
+    """Yield as read_lines does, from the lines of a file as bytes."""
     number = 0
     for number, line in enumerate(lines, start=1):
         value = parse_json(line, path, number)
@@ -39,10 +39,10 @@ class Appender:
     """Appends JSON lines to a file so that a kill at any moment loses no finished line.
 
     Holds an exclusive lock on the file: a second process is refused with a UserError, and so is a
-    file that does not hold JSON lines. A last line without its line end, which a kill during a
-    write leaves, is cut off when the file is opened, unless the line end is all that it lacks.
-    may_be_damaged: other lines may be damaged, too, as long as one is whole: the caller mends them.
-    Into a device or a pipe, lines are written as they come.
+    file that does not hold JSON lines. A last line without a newline, left by a kill during a
+    write, is cut off when the file is opened, unless the newline is all that is missing.
+    may_be_damaged: other lines may be damaged too, as long as one is whole: the caller mends them.
+    Lines for a device or a pipe are written as they come.
     """
 
     def __init__(self, path, may_be_damaged=False):
@@ -103,7 +103,7 @@ class Appender:
 
 
 def _is_whole(line):
-    """Return whether a line that lacks its line end is a whole JSON array or object."""
+    """Return whether a line without a newline is a whole JSON array or object."""
     try:
         return isinstance(json.loads(line), list | dict)
     except (ValueError, RecursionError):
@@ -119,23 +119,23 @@ def write_lines(path, values):
 
 
 def metadata_path(path):
-    """Return where the metadata of a file stands: <file>.meta.json."""
+    """Return the path of a file's metadata: <file>.meta.json."""
     return Path(f"{path}.meta.json")
 
 
 def write_metadata(path, metadata):
-    """Write the metadata of a file, a dictionary, whole or not at all; none beside a device."""
+    """Write the Metadata of a file, whole or not at all; a device gets none."""
     if is_special(path):
         return
     with atomic_write(metadata_path(path), "w") as file:
-        json.dump(metadata, file, indent=2)
+        json.dump(metadata.stated, file, indent=2)
         file.write("\n")
 
 
 def read_metadata(path):
-    """Return the metadata of a file; an empty dictionary, with a warning, if there is none.
+    """Return the Metadata of a file; it is empty, with a warning, if there is none.
 
-    Raises UserError that names the file and the line or the field of what it may not hold.
+    Raises UserError that names the file and the invalid line or field.
     """
     beside = metadata_path(path)
     try:
@@ -145,7 +145,5 @@ def read_metadata(path):
             f"{beside} is missing: the search space and the device of {path} are not known, the "
             "default search space is assumed"
         )
-        return {}
-    metadata = parse_json(data, beside)
-    check_metadata(metadata, beside)
-    return metadata
+        return Metadata()
+    return Metadata.of(parse_json(data, beside), beside)

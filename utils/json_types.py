@@ -1,4 +1,4 @@
-"""What values read from files may be: types with their ranges, and the check of a value."""
+"""Types, with their ranges, for values read from files, and the check of a value."""
 
 import json
 import sys
@@ -24,9 +24,9 @@ Stride = Annotated[int, Meta(ge=1, le=16)]
 
 
 def parse_json(data, path, line=None):
-    """Return the JSON value that bytes from a file hold; line: where they stand in it.
+    """Return the JSON value that bytes from a file hold; line: theirs in it.
 
-    Raises UserError that names file and line of what is no JSON or nested too deep.
+    Raises UserError that names the file and line of what is not JSON or nested too deeply.
     """
     try:
         return json.loads(data.decode("utf-8-sig"))
@@ -42,7 +42,7 @@ def parse_json(data, path, line=None):
 
 
 def checked(value, kind, place):
-    """Return a JSON value as a type of msgspec.
+    """Return a JSON value converted to a msgspec type.
 
     Raises UserError, beginning with `place`, that names the field and says what was expected.
     """

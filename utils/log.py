@@ -1,4 +1,4 @@
-"""A log of lines: on the screen, and with the time in a file."""
+"""A log of lines, on the screen and, with the time, in a file."""
 
 import time
 from pathlib import Path

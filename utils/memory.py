@@ -1,4 +1,4 @@
-"""When memory does not suffice: what the libraries raise, and a check before they cannot."""
+"""Running out of memory: what libraries raise, and a check for when they would just end."""
 
 import contextlib
 import errno
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from utils.errors import UserError
 
-# What the messages of the frameworks' own exceptions, RuntimeErrors most of them, have in common.
+# What the messages of the frameworks' own exceptions, mostly RuntimeErrors, have in common.
 PHRASES = (
     "out of memory",  # CUDA, in PyTorch and MXNet
     "not enough memory",  # PyTorch on a CPU: "DefaultCPUAllocator: not enough memory"
@@ -46,7 +46,7 @@ def naming_what_needs_memory(*options):
 
 
 def _line_of_reason(error):
-    """Return the line of a message that says what lacks; MXNet begins with its own traceback."""
+    """Return the line of a message that says what is missing; MXNet's begins with a traceback."""
     lines = str(error).strip().splitlines()
     telling = [line for line in lines if any(phrase in line.lower() for phrase in PHRASES)]
     return (telling or lines or [""])[0].strip()

@@ -1,12 +1,15 @@
 """What <file>.meta.json may hold: how a samples file was measured, how a table was fitted.
 
-Every field may be missing, and further ones are kept as they are; a field that is there is of the
-type and in the range that this says.
+Every field may be missing, and is then UNSET, which is false; unknown ones are kept as they are.
+A field that is present has the type and range declared here.
 """
 
+import itertools
 import json
 from typing import Annotated, Any, Literal
 
+import msgspec
+import numpy as np
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from utils.devices.timing import REDUCTIONS
@@ -16,6 +19,8 @@ from utils.json_types import Milliseconds, Natural, NotNegative, Positive, check
 
 Range = Annotated[list[NotNegative], Meta(min_length=2, max_length=2)]
 Text = Annotated[str, Meta(pattern=r"^[^\ud800-\udfff]*$")]  # halves of a character: not UTF-8
+OBSERVED = ("drift", "state_before", "state_after", "client")  # by a run; all else is its settings
+HERE = "this machine"  # where the metadata name no host
 OF_A_FIT = ("samples", "regularize", "strength", "prior", "solver", "status")
 Counts = Annotated[str, Meta(pattern=r"^(\d{1,15}( \d{1,15})*)?$")]
 
@@ -37,6 +42,7 @@ class Drawing(Struct, frozen=True):
 
     seed: Natural | UnsetType = UNSET
     biased: bool | UnsetType = UNSET
+    design: Literal["covering"] | UnsetType = UNSET  # unset: as `biased` says, or uniform
 
 
 class Interval(Struct, frozen=True):
@@ -45,6 +51,14 @@ class Interval(Struct, frozen=True):
     level: Annotated[float, Meta(gt=0, lt=1)]
     half_width: NotNegative
     residuals: Positive
+    latencies_ms: list[Milliseconds] = []
+    sizes: list[Annotated[float, Meta(gt=0, le=1e12)]] = []
+
+    def __post_init__(self):
+        if len(self.latencies_ms) != len(self.sizes):
+            raise ValueError("`latencies_ms` and `sizes` are of different lengths")
+        if any(after <= before for before, after in itertools.pairwise(self.latencies_ms)):
+            raise ValueError("`latencies_ms` do not increase")
 
 
 class Trial(Struct, frozen=True):
@@ -83,27 +97,76 @@ class Fit(Struct, frozen=True):
     prior: Text | UnsetType = UNSET
     solver: Text | UnsetType = UNSET
     status: Text | UnsetType = UNSET
+    objective: Any = UNSET
+    iterations: Any = UNSET
+    seconds: Any = UNSET
     cross_validation: CrossValidation | UnsetType = UNSET
     learning_curve: Annotated[list[LearningPoint], Meta(min_length=2)] | UnsetType = UNSET
     interval: Interval | UnsetType | None = UNSET
     residuals_per_mille: str | UnsetType = UNSET
+    residuals_at_ms: str | UnsetType = UNSET
     coverage: Counts | UnsetType = UNSET
     samples_files: Annotated[list[str], Meta(min_length=1)] | UnsetType = UNSET
+
+    @property
+    def times_seen(self):
+        """How many times samples hold each variable, ints (variables,); empty if not stated."""
+        return np.array((self.coverage or "").split(), dtype=np.int64)
+
+    @property
+    def residuals(self):
+        """The relative errors of networks left out of the fit, floats (n,); None if not stated."""
+        values = _numbers(self.residuals_per_mille)
+        return None if values is None else values / 1e3
+
+    @property
+    def residuals_predicted_ms(self):
+        """The predictions that the residuals belong to, floats (n,) in ms; None if not stated."""
+        values, latencies_ms = self.residuals, _numbers(self.residuals_at_ms)
+        if values is None or latencies_ms is None or len(values) != len(latencies_ms):
+            return None
+        return latencies_ms if (latencies_ms > 0).all() else None
 
     def __post_init__(self):
         if self.cross_validation is not UNSET and self.learning_curve is UNSET:
             raise ValueError("Object missing required field `learning_curve`")
 
 
-class Metadata(Struct, frozen=True):
-    """What stands beside a samples file or a latency table.
+def times_seen_as_text(counts):
+    """Return Fit.times_seen as text, for Fit.coverage."""
+    return " ".join(str(int(count)) for count in counts)
 
-    The search space is checked by nas.search_space.SearchSpace.
-    """
+
+def residuals_as_text(values):
+    """Return Fit.residuals as text with two decimals, for Fit.residuals_per_mille."""
+    return " ".join(f"{1e3 * value:.2f}" for value in np.sort(values))
+
+
+def latencies_as_text(latencies_ms):
+    """Return latencies in ms as text, in their order, for Fit.residuals_at_ms."""
+    return " ".join(f"{ms:.4g}" for ms in latencies_ms)
+
+
+def _numbers(text):
+    """Return the finite numbers in a text, floats (n,); None if UNSET or anything else."""
+    try:
+        values = np.array((text or "none").split(), dtype=np.float64)
+    except ValueError:
+        return None
+    return values if np.isfinite(values).all() else None
+
+
+class Fields(Struct, frozen=True):
+    """The fields of Metadata; the search space is checked by nas.search_space.SearchSpace."""
 
     device: Text | UnsetType = UNSET
     device_name: Text | UnsetType = UNSET
+    host: Text | UnsetType = UNSET  # unset: the machine that measured
+    client: dict[str, Any] | UnsetType = UNSET  # the machine that measured on the host
     runtime: Text | UnsetType = UNSET
+    versions: Any = UNSET
+    command: Text | UnsetType = UNSET
+    command_pattern: Text | UnsetType | None = UNSET
     dtype: Literal[DTYPES] | UnsetType = UNSET
     batch_size: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET
     threads: Annotated[int, Meta(ge=1, le=10_000)] | UnsetType = UNSET
@@ -111,37 +174,93 @@ class Metadata(Struct, frozen=True):
     channels_last: bool | UnsetType = UNSET
     cuda_graph: bool | UnsetType = UNSET
     trt_builder: Literal["network", "torch2trt"] | UnsetType = UNSET
-    protocol: Protocol | UnsetType = UNSET
-    search_space: Any = UNSET
+    protocol: Protocol = Protocol()
+    search_space: Any = {}
     seed: Natural | UnsetType = UNSET
     biased: bool | UnsetType = UNSET
+    design: Literal["covering"] | UnsetType = UNSET
     repetitions: Positive | UnsetType = UNSET
     files: list[Drawing] | UnsetType = UNSET
     reference_ms: Milliseconds | UnsetType = UNSET
     drift: dict[str, Any] | UnsetType = UNSET
     state_before: dict[str, Any] | UnsetType = UNSET
     state_after: dict[str, Any] | UnsetType = UNSET
-    fit: Fit | UnsetType = UNSET
+    fit: Fit = Fit()
     table_sha256: str | UnsetType = UNSET
 
 
-def check_metadata(value, path):
-    """Raise UserError that names the file and the field if a JSON value is no such metadata."""
-    if not isinstance(value, dict):
-        raise UserError(f"{path} does not hold a JSON object")
-    checked(value, Metadata, path)
-    for field, content in value.items():
-        try:
-            json.dumps(content, allow_nan=False)
-        except (ValueError, RecursionError) as error:  # NaN, 1e999
-            raise UserError(f"{path}: {field}: {error}") from None
+class Metadata(Fields, frozen=True):
+    """The metadata beside a samples file or a latency table.
+
+    stated: the JSON object itself, as it is written, with unknown fields
+    """
+
+    stated: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, value, place="the metadata"):
+        """Return the Metadata of a JSON value; place: its file.
+
+        Raises UserError that names the file and the invalid field.
+        """
+        if not isinstance(value, dict):
+            raise UserError(f"{place} does not hold a JSON object")
+        fields = checked(value, Fields, place)
+        for name, content in value.items():
+            try:
+                json.dumps(content, allow_nan=False)
+            except (ValueError, RecursionError) as error:  # NaN, 1e999
+                raise UserError(f"{place}: {name}: {error}") from None
+        return cls(**msgspec.structs.asdict(fields), stated=value)
+
+    def stating(self, **fields):
+        """Return this metadata with these fields changed; values: JSON, Structs or dataclasses."""
+        return self.of({**self.stated, **msgspec.to_builtins(fields)})
+
+    def without(self, *names):
+        """Return this metadata without some fields."""
+        return self.of({name: value for name, value in self.stated.items() if name not in names})
+
+    @property
+    def settings(self):
+        """The metadata without what the run observed."""
+        return self.without(*OBSERVED)
+
+    def stating_of_fit(self, **fields):
+        """Return this metadata with these fields of the fit changed; values: as for `stating`."""
+        return self.stating(fit={**self.stated.get("fit", {}), **fields})
+
+    @property
+    def has_fit(self):
+        """Whether it describes a fit."""
+        return "fit" in self.stated
+
+
+def first_difference(ours, theirs, name=""):
+    """Return (name, our value, their value) of the first field that differs, or None.
+
+    ours, theirs: Metadata, or JSON objects in them; of two hosts, that difference is the first
+    """
+    if not name:
+        stated = (getattr(each, "stated", each) for each in (ours, theirs))
+        ours, theirs = ({"host": HERE, **each} for each in stated)
+    for key in dict.fromkeys([*ours, *theirs]):
+        full_name = f"{name}.{key}" if name else key
+        one, other = ours.get(key), theirs.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            difference = first_difference(one, other, full_name)
+            if difference:
+                return difference
+        elif one != other:
+            return full_name, one, other
+    return None
 
 
 def refuse_partial_fit(metadata, path):
-    """Raise UserError that names what the metadata of a table do not tell of its fit."""
-    missing = [name for name in OF_A_FIT if name not in metadata.get("fit", {})]
+    """Raise UserError that names what a table's Metadata does not say about its fit."""
+    missing = [name for name in OF_A_FIT if getattr(metadata.fit, name) is UNSET]
     if missing:
         raise UserError(
-            f"{path}: its metadata do not tell how it was fitted, fit.{missing[0]} is missing: fit "
+            f"{path}: its metadata do not say how it was fitted (fit.{missing[0]} is missing): fit "
             "it anew by latency.py fit"
         )

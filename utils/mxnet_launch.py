@@ -1,12 +1,12 @@
-"""MXNet's own launcher of training on several machines, mended for present-day Python.
+"""MXNet's own launcher of training on several machines, patched for current Python.
 
     python -m utils.mxnet_launch -n 2 -s 1 --launcher local \\
         python train_final.py --kv-store dist_sync …
 
 Starts a scheduler, the servers (-s) and the workers (-n), all by the same command; their DMLC_*
 variables tell them what they are. Options are those of MXNet's tools/launch.py: --launcher local is
-for one machine, --launcher ssh -H FILE for those whose names are the lines of a file.
-As soon as one process ends in an error, all are ended.
+for one machine, --launcher ssh -H FILE for those listed in a file, one per line.
+As soon as one process fails, all are ended.
 """
 
 if __name__ == "__main__":  # before the imports that take seconds

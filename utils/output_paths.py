@@ -14,7 +14,7 @@ TABLE, PICTURE, PAGE, LOG = "latency table", "picture (PNG)", "page of HTML", "l
 
 
 def refuse_overwriting(inputs, outputs):
-    """Raise UserError if a command would write over what it reads, or over what is not its own.
+    """Raise UserError if a command would overwrite what it reads, or a file of another kind.
 
     inputs:  paths of the files that are read, with the metadata beside them
     outputs: (path, one of the kinds above, or None for any) pairs; the same file twice is refused
@@ -37,12 +37,12 @@ def refuse_overwriting(inputs, outputs):
             )
     for path, kind in outputs:
         if kind and not _is(kind, path):
-            raise UserError(f"{path} exists and is no {kind}: choose another path, or remove it")
+            raise UserError(f"{path} exists and is not a {kind}: choose another path, or remove it")
 
 
 def _is_same(one, other):
     with contextlib.suppress(FileNotFoundError):
-        return os.path.samefile(one, other)  # also by another name of its own, a hard link
+        return os.path.samefile(one, other)  # also through a hard link
     return os.path.realpath(one) == os.path.realpath(other)
 
 

@@ -1,22 +1,34 @@
-"""Processes that train together, as their launchers tell them, and that end with their parent."""
+"""Processes that train together, as their launchers set them, or that end with their parent."""
 
 import contextlib
+import multiprocessing
 import os
 import sys
 import threading
 import time
+from typing import NamedTuple
 
 TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 ROLES = ("worker", "server", "scheduler")  # of the processes that MXNet's launcher starts
 LAUNCHER = ("DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_NUM_WORKER", "DMLC_NUM_SERVER")
 
 
+class Processes(NamedTuple):
+    """The processes that train together, as one of them sees them: its rank, and how many."""
+
+    rank: int = 0
+    world_size: int = 1
+
+
+ALONE = Processes()
+
+
 def rank():
-    """Return this process's number among those that train together, 0 to ranks() - 1."""
+    """Return this process's number among those that train together, 0 to world_size() - 1."""
     return _torchrun()["RANK"]
 
 
-def ranks():
+def world_size():
     """Return how many processes train together; 1 for a process on its own."""
     return _torchrun()["WORLD_SIZE"]
 
@@ -61,18 +73,24 @@ def silent_unless_first():
 
 
 def end_with_parent():
-    """Watch the parent process from a thread; end this one within a second after it."""
-    threading.Thread(target=_watch, args=[os.getppid()], daemon=True).start()
+    """Watch the parent process from a thread; end this one within a second of it.
+
+    A process that multiprocessing started knows its parent's id from before it was started: a
+    parent that ended since then is no longer what os.getppid() tells.
+    """
+    parent = multiprocessing.parent_process()
+    watched = parent.pid if parent else os.getppid()
+    threading.Thread(target=_watch, args=[watched], daemon=True).start()
 
 
 def become_worker():
-    """Let this process, which reads data for its parent, end with it and without a word."""
+    """Make this process, which reads data for its parent, end with it, silently."""
     sys.excepthook = _tell_unless_parent_left
     end_with_parent()
 
 
 def _tell_unless_parent_left(kind, *details):
-    """Print an error, such as of multiprocessing's own thread that hands over open files."""
+    """Print an error, unless it is a lost connection (as in multiprocessing's own thread)."""
     if not issubclass(kind, ConnectionError | EOFError):
         sys.__excepthook__(kind, *details)
 

@@ -12,7 +12,7 @@ INTERVAL_S = 30  # between two lines of a bar where no terminal redraws it
 
 
 def progress_bar(*args, **kwargs):
-    """Return a tqdm with these arguments; in a log file it is a line every INTERVAL_S and a last.
+    """Return a tqdm with these arguments; in a log file it prints lines, one every INTERVAL_S.
 
     tqdm.write prints above it.
     """
@@ -23,7 +23,7 @@ def progress_bar(*args, **kwargs):
 
 
 def warn(message):
-    """Write a warning above the progress bars; bytes of a file's name that are no text, escaped."""
+    """Write a warning above the progress bars; bytes that are not text are escaped."""
     text = message.encode(errors="backslashreplace").decode()
     tqdm.write(f"warning: {text}", file=sys.stderr)
 
@@ -35,7 +35,7 @@ def warn_first(message):
 
 
 class _Lines(io.TextIOBase):
-    """Writes to a stream, as a line, what a bar has drawn: every INTERVAL_S, and at its end."""
+    """Writes what a bar draws to a stream, as lines: one every INTERVAL_S, and one at its end."""
 
     def __init__(self, stream):
         self._stream = stream

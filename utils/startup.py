@@ -1,4 +1,4 @@
-"""What every script does before its imports, which take seconds: how it prints, how it is ended."""
+"""What every script sets up before its imports, which take seconds: printing and interrupts."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ INTERRUPTED = 130  # what shells give a process that SIGINT ended
 def prepare():
     """Let Ctrl-C end this process in one line from now on, and let it print on any terminal.
 
-    Characters that the terminal does not have are written as \\xd7.
+    Characters that the terminal lacks are written as \\xd7.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, end_at_once)

@@ -10,8 +10,8 @@ from pathlib import Path
 class ScalarLog:
     """Curves of numbers over epochs, in a new event file of a folder; none without a folder.
 
-    tensorboardX's SummaryWriter would write from a thread of its own: what it has not written yet
-    is lost in a kill, and a full disk ends the thread only. Its records are written here at once.
+    tensorboardX's SummaryWriter would write from its own thread: what it has not written yet is
+    lost in a kill, and a full disk ends only the thread. Here records are written at once.
     """
 
     def __init__(self, folder, done=0):

@@ -4,9 +4,9 @@
 
 writes /imagenet/imagenet_train.rec, .idx and /imagenet/imagenet_val.rec, .idx from the class
 folders in /imagenet/train and /imagenet/val. The images' files are stored as they are; with
---resize N their shorter side becomes N pixels first. Labels are the ranks of the sorted names of
-the class folders, which are kept in _train.classes.json and _val.classes.json. Broken images are
-left out, with a warning each.
+--resize N their shorter side becomes N pixels first. Labels number the class folders by their
+sorted names, which are kept in _train.classes.json and _val.classes.json. Broken images are left
+out, each with a warning.
 """
 
 if __name__ == "__main__":  # before the imports that take seconds

@@ -10,8 +10,8 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 def solve(unary, pairwises, limits):
     """Return the states of greatest score within the limits, by HiGHS; None if there are none.
 
-    One binary variable per state of the first node and per transition; what flows into a state
-    flows out of it. Unary scores must be finite.
+    There is one binary variable per state of the first node and per transition; the flow into a
+    state equals the flow out of it. Unary scores must be finite.
     """
     shapes = [(1, len(unary[0])), *(block.shape for block in pairwises[0])]
     starts = np.cumsum([0, *(rows * columns for rows, columns in shapes)])

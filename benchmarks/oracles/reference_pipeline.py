@@ -1,8 +1,8 @@
 """Plain twin of the paper's released pipeline: its sampling, and its pairs of ordered variables.
 
-Nothing here is anybody's code. It is our reconstruction from what is known of it: ties in the
-biased sampling go to the first width, and the pairs are grouped wrongly, so that 156 of them order
-unrelated layers. Leaving in_channels out of every grouping key gives exactly 156 such pairs.
+This is a reconstruction from what is known of it, not anybody's code: ties in the biased sampling
+go to the first width, and the pairs are grouped wrongly, so that 156 of them order unrelated
+layers. Leaving in_channels out of every grouping key gives exactly 156 such pairs.
 """
 
 import itertools
@@ -18,7 +18,7 @@ from nas.latency_fit import count_matrix, ordered_pairs
 def deterministic_biased(space, count):
     """Return `count` configurations, each with as many least-seen variables as possible.
 
-    Max-sum as in nas.sampling.BiasedSampler, but the first of equally good widths is taken.
+    Max-sum as in nas.sampling.BiasedSampler, but ties go to the first width.
     """
     counts = np.zeros(len(space.variables), dtype=np.int64)
     configurations = []

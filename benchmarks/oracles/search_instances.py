@@ -3,15 +3,17 @@
 import numpy as np
 
 from benchmarks.oracles.synthetic_device import SyntheticDevice
-from nas import mrf, ows
-from nas.constraint import least_sum
+from nas import mrf
+from nas.constraint import SLACK, least_sum
+from nas.exact import dual
 from nas.latency_table import LatencyTable
+from nas.transitions import pack
 
 
 def realistic(space, rng):
     """Return (unary, pairwise) of a SearchSpace: scores, and the table of a synthetic device.
 
-    Staircases and rooflines; every table entry carries a little noise, as fitted tables do.
+    It has staircases and rooflines; every entry has a little noise, as in fitted tables.
     """
     device = SyntheticDevice(space, tile=int(rng.choice([8, 16, 32])))
     entries = {
@@ -21,9 +23,9 @@ def realistic(space, rng):
 
 
 def scores(choices, rng, noise=0.02):
-    """Return scores of widths, one array per layer: the narrower, the more steeply they fall.
+    """Return scores of widths, one array per layer; the narrower the width, the steeper the fall.
 
-    The noise is that of the means of a finite number of losses.
+    The noise is that of means of a finite number of losses.
     """
     unary = []
     for widths in choices:
@@ -46,7 +48,7 @@ def scaled(layers, widths, rng):
 
 
 def subset_sum(layers, widths, rng):
-    """Return (unary, pairwise) whose score is its latency: bounds tell nothing, the worst case."""
+    """Return (unary, pairwise) whose score is its latency: the worst case, bounds do not help."""
     values = rng.random((layers, widths))
     return list(values), [np.tile(row, (widths, 1)) for row in values[1:]]
 
@@ -59,6 +61,7 @@ def targets(unary, pairwise, count):
 
 
 def bisection(unary, pairwise, target):
-    """Return the reference's answer, a multiplier bisected 12 times: (states, bound)."""
-    _, states, bound, _ = ows.lagrangian(*mrf.pad(unary, pairwise), target, 12)
+    """Return the answer of the reference, by bisecting the multiplier 12 times: (states, bound)."""
+    dense, transitions, [latency] = pack(unary, [pairwise], np.inf)
+    _, states, bound, _ = dual.multiplier(dense, transitions, latency, target, SLACK, 12)
     return states, bound

@@ -1,8 +1,9 @@
-"""A device that exists only as a formula: its true latencies are known, for tests and benchmarks.
+"""A device that is only a formula, so that its true latencies are known, for tests and benchmarks.
 
-Roofline per layer: the time of a layer is the greater of its arithmetic and its memory traffic, and
-every kernel costs a launch. Arithmetic is done in tiles of channels, so that latency is a staircase
-in the widths. Neighbouring layers overlap a little, which no sum over layers can express.
+Each layer has a roofline: its time is the greater of those for arithmetic and memory traffic, plus
+the launch of a kernel; with a floor, no kernel is faster than that. Arithmetic is done in tiles of
+channels, so that latency is a staircase in the widths. Neighbouring layers overlap a little, which
+no sum over layers can express.
 """
 
 import math
@@ -23,6 +24,7 @@ class SyntheticDevice:
     overlap: float = 0.1  # share of the shorter of two neighbouring layers that is hidden
     noise: float = 0.01  # relative standard deviation of one timing
     bytes_per_value: int = 2
+    floor_ms: float = 0.0  # of one kernel, besides its launch
 
     def layer_ms(self, variable):
         """Return the time of one layer alone in ms per image."""
@@ -46,7 +48,7 @@ class SyntheticDevice:
     def _kernel_ms(self, macs, values):
         arithmetic_ms = macs / self.macs_per_ms
         memory_ms = values * self.bytes_per_value / self.bytes_per_ms
-        return max(arithmetic_ms, memory_ms) + self.launch_ms
+        return max(arithmetic_ms, memory_ms, self.floor_ms) + self.launch_ms
 
     def _tiled(self, channels):
         return -(-channels // self.tile) * self.tile

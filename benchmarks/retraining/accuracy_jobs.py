@@ -1,133 +1,56 @@
 """The jobs of benchmarks.accuracy: the table, the supernets, their answers, the trainings."""
 
-import argparse
 import shutil
 import sys
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.retraining.accuracy_methods import SEARCHED, SHIPPED, SUPERNETS, UNIFORM, WIDEST
 from benchmarks.retraining.jobs import Job, run_command
-from models.mobilenet_v1 import scaled_widths
+from benchmarks.retraining.peer_jobs import PEERS, job_name, peer_job
+from nas.constraint import Constraint
 from nas.latency_table import LatencyTable
+from nas.latency_target import feasible_uniform
 from nas.search_space import SearchSpace
+from networks import MOBILENET_V1, open_network
 from utils import checkpoints
 from utils.json_lines import read_lines
 
-# How the answer to a target is called -> the method in baselines.jsonl of train_nas.py.
-FROM_OWS = {
-    "random": "random",
-    "greedy": "greedy",
-    "OWS Lagrangian": "lagrangian",
-    "OWS exact": "exact",
-}
-FROM_AOWS = {"AOWS independent": "independent", "AOWS joint": "joint"}  # -> --sampling
-METHODS = ("uniform", *FROM_OWS, *FROM_AOWS)
-# Our own answers: -> whose supernet gives it, and how it is asked.
-OURS = {
-    "OWS monotone": ("OWS", ("--scores", "monotone")),
-    "OWS reranked": ("OWS", ("--scores", "monotone", "--rerank", 20)),
-    "AOWS monotone": ("AOWS joint", ("--scores", "monotone")),
-    "AOWS reranked": ("AOWS joint", ("--scores", "monotone", "--rerank", 20)),
-}
-DEVICE = ("--device", "onnxruntime", "--batch-size", "1", "--threads", "1")
-SLOTS = 2  # jobs at a time, each with one thread
-FRAMEWORK = ()  # of both training scripts: MXNet, their default
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is trained and measured, and for how long."""
-
-    data: str
-    classes: int
-    space: tuple[str, ...]  # options of latency.py
-    samples: int  # networks timed for the latency table
-    targets: tuple[float, ...]  # of the 1.0× network's predicted latency; the first go first
-    seeds: tuple[int, ...]
-    supernet_epochs: int
-    warmup: int  # epochs of these, whose widths AOWS draws uniformly
-    window: int
-    epochs: int  # of the trainings from scratch
-    supernet_cost_s: float  # of an epoch, on a quiet core: for the estimate of the time left
-    epoch_cost_s: float  # likewise, of a training from scratch
-
-
-FULL = Settings(
-    data="glyphs",
-    classes=49,
-    space=("--min-width", "0.25", "--max-width", "1.0", "--levels", "11"),
-    samples=240,
-    targets=(0.5, 0.35, 0.7),
-    seeds=(0, 1, 2),
-    supernet_epochs=6,
-    warmup=3,
-    window=1350,  # about the images of three epochs that have a width
-    epochs=6,
-    supernet_cost_s=60,
-    epoch_cost_s=16,
-)
-MINIATURE = Settings(
-    data="digits",
-    classes=10,
-    space=("--min-width", "0.1", "--max-width", "0.7", "--levels", "3"),
-    samples=20,
-    targets=(0.5,),
-    seeds=(0,),
-    supernet_epochs=2,
-    warmup=1,
-    window=400,
-    epochs=1,
-    supernet_cost_s=8,
-    epoch_cost_s=8,
-)
-
-
-def parse_arguments(description, **flags):
-    """Return the command line of a benchmark over these jobs; flags: {name: help} of its own.
-
-    settings: Settings; folder, results_folder: of the jobs and of what is reported
-    report: whether to run no jobs
-    """
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--miniature", action="store_true", help="digits, one seed, few epochs")
-    parser.add_argument("--report", action="store_true", help="run no jobs")
-    for name, what in flags.items():
-        parser.add_argument(f"--{name}", action="store_true", help=what)
-    args = parser.parse_args()
-    args.settings = MINIATURE if args.miniature else FULL
-    args.folder = Path("output/accuracy-miniature" if args.miniature else "output/accuracy")
-    args.results_folder = args.folder if args.miniature else Path("benchmarks/results")
-    return args
+BATCH_SIZE = 64
+DEVICE = ("--device", "onnxruntime", "--batch-size", str(BATCH_SIZE), "--threads", "1")
+FRAMEWORK = ("--framework", "pytorch")  # of both training scripts
 
 
 class Benchmark:
-    """The jobs over one folder; every command is one that a user could type."""
+    """The jobs in one folder; each runs commands that a user could type."""
 
-    def __init__(self, settings, folder, own=()):
-        """own: those of OURS that stand beside METHODS"""
-        self.settings, self.folder, self.own = settings, Path(folder), tuple(own)
+    def __init__(self, settings, folder, peers=()):
+        """peers: which of PEERS to compare with; they must be installed"""
+        self.settings, self.folder, self.peers = settings, Path(folder), tuple(peers)
 
     def jobs(self):
-        """Return all jobs, in the order in which they should start: seed by seed."""
-        jobs = [Job("table", (), 120, self._make_table)]
-        per_epoch, epochs = self.settings.supernet_cost_s, self.settings.supernet_epochs
-        left = epochs - self.settings.warmup
-        for seed in self.settings.seeds:
-            ows = f"ows/{seed}"
-            jobs.append(Job(ows, ("table",), epochs * per_epoch, self._train_ows(seed)))
-            jobs.append(Job(f"answers/{seed}", (ows,), 30, self._ask_ows(seed)))
-            for target in self.settings.targets:
-                for method in FROM_AOWS:
-                    name = f"aows/{seed}/{target}/{method}"
-                    run = self._train_aows(seed, target, method)
-                    jobs.append(Job(name, (ows,), left * per_epoch, run))
-                jobs += [self._ask_again(seed, target, method) for method in self.own]
-                methods = (*METHODS, *self.own)
-                jobs += [self._training(seed, target, method) for method in methods]
-            jobs.append(self._training(seed, 1, "1.0×"))
+        """Return all jobs, in the order in which they should start.
+
+        First what is shipped beside uniform networks, by all seeds; then the others, seed by seed.
+        """
+        jobs, seeds, targets = [self.table_job()], self.settings.seeds, self.settings.targets
+        for seed in seeds:
+            jobs.append(self._training(seed, 1, WIDEST))
+            jobs.append(self._supernet_job(seed, SEARCHED[SHIPPED].supernet))
+            for target in targets:
+                jobs.append(self._question(seed, target, SHIPPED))
+                jobs += [self._training(seed, target, method) for method in (UNIFORM, SHIPPED)]
+        adaptive = [kind for kind in SUPERNETS if SUPERNETS[kind].is_adaptive]
+        others = [method for method in SEARCHED if method != SHIPPED]
+        for seed in seeds:
+            jobs += [peer_job(self, seed, peer, widest_of(seed)) for peer in self.peers]
+            jobs.append(self._supernet_job(seed, "OWS"))
+            for target in targets:
+                jobs += [self._supernet_job(seed, kind, target) for kind in adaptive]
+                jobs += [self._question(seed, target, method) for method in others]
+                jobs += [self._training(seed, target, name) for name in (*others, *self.peers)]
         return jobs
 
     @property
@@ -140,16 +63,24 @@ class Benchmark:
         """Return where the latency table is."""
         return self.folder / "table.jsonl"
 
-    def supernet_folder(self, name):
-        """Return the folder of the supernet that a job trains."""
-        return self.folder / name.replace("/", "-").replace(" ", "-")
+    def folder_of(self, name):
+        """Return the folder of what a job trains."""
+        return self.folder / _as_file_name(name)
+
+    def parameters_of(self, name):
+        """Return where the parameters after the last epoch of a job's training are."""
+        return self.folder_of(name) / f"mobilenet-{self.settings.epochs:04d}.params"
+
+    def log_path(self, name):
+        """Return where the output of a job's commands goes."""
+        return self.folder / "logs" / f"{_as_file_name(name)}.log"
 
     def run(self, script, *arguments, log):
         """Run a script, or "-m" a module, with its arguments; return its (seconds, CPU seconds)."""
         command = [sys.executable, script, *map(str, arguments)]
-        return run_command(command, self.folder / "logs" / f"{log.replace('/', '-')}.log")
+        return run_command(command, self.log_path(log))
 
-    def _make_table(self, _):
+    def make_table(self, _):
         samples, held_out = self.folder / "samples.jsonl", self.folder / "held-out.jsonl"
         common = (*DEVICE, *self.settings.space)
         common += ("--input-size", "32", "--classes", self.settings.classes)
@@ -157,17 +88,17 @@ class Benchmark:
             (samples, 0, self.settings.samples),
             (held_out, 1, self.settings.samples // 4),
         ):
-            options = ("--biased", "--seed", seed, "--count", count, path)
+            options = ("--seed", seed, "--count", count, path)
             self.run("latency.py", "generate", *common, *options, log="table")
         self.run("latency.py", "fit", samples, self.table_path, log="table")
         plot = self.folder / "correlation.png"
         self.run("latency.py", "validate", held_out, self.table_path, plot, log="table")
-        return {"full_ms": self.table.predict(self.largest())}
+        return {"full_ms": self.table.predict(self.widest())}
 
-    def largest(self):
-        """Return 1.0× MobileNet-v1, in the miniature the widest network of the space."""
-        widest = float(self.settings.space[self.settings.space.index("--max-width") + 1])
-        return scaled_widths(widest)
+    def widest(self):
+        """Return the widest network of the space."""
+        multiplier = float(self.settings.space[self.settings.space.index("--max-width") + 1])
+        return open_network(MOBILENET_V1, self.settings.classes).scaled(multiplier)
 
     @cached_property
     def table(self):
@@ -176,117 +107,115 @@ class Benchmark:
 
     @cached_property
     def space(self):
-        """Return the search space, the table's."""
-        return SearchSpace.from_dict(self.table.metadata["search_space"])
+        """Return the search space of the table."""
+        return SearchSpace.of(self.table.metadata, self.table.source)
 
     def widest_uniform(self, target_ms):
-        """Return the widest uniform multiplier of the search space that meets a target."""
-        table, uniform = self.table, self.space.uniform_multipliers()
-        return max(c for c in uniform if table.predict(c) <= target_ms)
+        """Return the widest UniformNetwork of any multiplier that meets a target."""
+        limit = Constraint(self.table.pairwise(self.space), target_ms)
+        return next(feasible_uniform(self.space, [limit]))
 
     def supernet_options(self, folder, target_ms, seed):
-        """Return the options of train_nas.py for a supernet; later ones win over them."""
+        """Return the options of train_nas.py for a supernet; later ones override them."""
         return (
             "--data", self.settings.data, "-j", 0, "--no-cuda",
-            "--epochs", self.settings.supernet_epochs, "-b", 32, "--lr", 0.2,
-            "--lr-schedule", "cosine", "--window", self.settings.window, "--scores", "means",
-            "--seed", seed,
+            "--epochs", self.settings.supernet_epochs, "-b", 64, "--lr", 0.2,
+            "--lr-schedule", "cosine", "--window", self.settings.window, "--seed", seed,
             "--latency-model", self.table_path, "--latency-target", target_ms,
             "--expname", folder,
         )  # fmt: skip
 
     def _supernet(self, name, target_ms, seed, *options):
-        """Train or ask the supernet of a job; returns its times."""
-        common = self.supernet_options(self.supernet_folder(name), target_ms, seed)
+        """Train or query the supernet of a job; return its times."""
+        common = self.supernet_options(self.folder_of(name), target_ms, seed)
         return self.run("train_nas.py", *FRAMEWORK, *common, *options, log=name)
 
-    def _train_ows(self, seed):
-        name = f"ows/{seed}"
+    def table_job(self):
+        """Return the job that makes the latency table."""
+        return Job("table", (), 120, self.make_table, leaves=self.table_path)
+
+    def _supernet_job(self, seed, kind, target=None):
+        """Return the job that trains a supernet; target: if it is of one, as a share."""
+        name = supernet_name(seed, kind, target)
 
         def run(results):
-            target_ms = self.settings.targets[0] * results["table"]["full_ms"]
-            # All checkpoints are kept: the one after the warm-up is where AOWS goes on.
-            keep = ("--keep", self.settings.supernet_epochs)
-            wall_s, cpu_s = self._supernet(name, target_ms, seed, "--resume-last", *keep)
+            target_ms = (target or self.settings.targets[0]) * results["table"]["full_ms"]
+            is_begun = checkpoints.latest(self.folder_of(name))
+            options = self._training_options(seed, kind, is_begun)
+            wall_s, cpu_s = self._supernet(name, target_ms, seed, *options)
             return {"wall_s": wall_s, "cpu_s": cpu_s}
 
-        return run
+        needs, epochs = "table", self.settings.supernet_epochs
+        if SUPERNETS[kind].starts_trained:
+            needs, epochs = widest_of(seed), self._epochs_from_trained
+        elif SUPERNETS[kind].is_adaptive:
+            needs, epochs = ows_of(seed), epochs - self.settings.warmup
+        cost_s = epochs * self.settings.supernet_cost_s
+        return Job(name, (needs,), cost_s, run, leaves=self.folder_of(name))
 
-    def _ask_ows(self, seed):
-        """Ask OWS's supernet for all targets by both searches, and the baselines beside them."""
-        folder = self.supernet_folder(f"ows/{seed}")
+    @property
+    def _epochs_from_trained(self):
+        # Half: the widest network's training takes about as long as the others.
+        return max(1, self.settings.supernet_epochs // 2)
 
-        def run(results):
-            answers = {}
-            for target in self.settings.targets:
-                target_ms, lines = target * results["table"]["full_ms"], []
-                for search in ("lagrangian", "exact"):
-                    options = ("--resume-last", "--search", search)
-                    self._supernet(f"ows/{seed}", target_ms, seed, *options)
-                    lines += [line for _, line in read_lines(folder / "baselines.jsonl")]
-                rng = np.random.default_rng((seed, round(100 * target)))
-                answers[str(target)] = {
-                    name: _pick([line for line in lines if line["method"] == method], rng)
-                    for name, method in FROM_OWS.items()
-                }
-            return answers
+    def _training_options(self, seed, kind, is_begun):
+        """Return the options with which a supernet is trained."""
+        options, resume = SUPERNETS[kind].options + self._kind_options(seed, kind), "--resume-last"
+        if kind == "OWS":  # all checkpoints are kept: AOWS continues from the one after the warm-up
+            return (*options, resume, "--keep", self.settings.supernet_epochs)
+        if is_begun or SUPERNETS[kind].starts_trained:
+            return (*options, resume, "--keep", 1)
+        # The warm-up draws uniformly, as OWS does, and with the same seed the same widths: OWS's
+        # checkpoint after it is what AOWS's own would be.
+        warm = checkpoints.checkpoint_path(self.folder_of(ows_of(seed)), self.settings.warmup)
+        return (*options, "--resume", warm, "--keep", 1)
 
-        return run
+    def _kind_options(self, seed, kind):
+        """Return the options that a supernet is trained and asked with."""
+        if SUPERNETS[kind].starts_trained:
+            trained = self.parameters_of(widest_of(seed))
+            return ("--init", trained, "--lr", 0.1, "--epochs", self._epochs_from_trained)
+        if SUPERNETS[kind].is_adaptive:
+            return ("--AOWS", "--AOWS-warmup", self.settings.warmup)
+        return ()
 
-    def _ask_again(self, seed, target, method):
-        """Return the job that asks a trained supernet in one of our own ways."""
-        source, options = OURS[method]
-        supernet = f"ows/{seed}" if source == "OWS" else f"aows/{seed}/{target}/{source}"
+    def _question(self, seed, target, name):
+        """Return the job that asks a trained supernet for the widths of a method."""
+        method = SEARCHED[name]
+        supernet = supernet_name(seed, method.supernet, target)
+        folder = self.folder_of(supernet)
 
         def run(results):
             target_ms = target * results["table"]["full_ms"]
-            adaptive = () if source == "OWS" else ("--AOWS",)
-            wall_s, cpu_s = self._supernet(
-                supernet, target_ms, seed, "--resume-last", *adaptive, *options
-            )
-            return self._last_answer(supernet) | {"wall_s": wall_s, "cpu_s": cpu_s}
+            kind = self._kind_options(seed, method.supernet)
+            options = ("--resume-last", *kind, *method.options)
+            wall_s, cpu_s = self._supernet(supernet, target_ms, seed, *options)
+            lines = [line for _, line in read_lines(folder / "baselines.jsonl")]
+            found = [line for line in lines if line["method"] == method.line]
+            rng = np.random.default_rng((seed, round(100 * target)))
+            configuration = found[rng.integers(len(found))]["configuration"]
+            return {"configuration": configuration, "wall_s": wall_s, "cpu_s": cpu_s}
 
         # A supernet is asked by one job at a time: its folder holds one answer.
-        needs = (f"answers/{seed}", supernet)
-        return Job(f"asked/{seed}/{target}/{method}", needs, 30, run, key=lambda _: supernet)
-
-    def _last_answer(self, supernet):
-        *_, (_, line) = read_lines(self.supernet_folder(supernet) / "results.jsonl")
-        return {"configuration": line["configuration"]}
-
-    def _train_aows(self, seed, target, method):
-        name, folder = f"aows/{seed}/{target}/{method}", self.supernet_folder(f"ows/{seed}")
-
-        def run(results):
-            # The warm-up draws uniformly, as OWS does, and with the same seed the same widths: its
-            # checkpoint after it is what AOWS's own would be.
-            warm = checkpoints.checkpoint_path(folder, self.settings.warmup)
-            own = checkpoints.latest(self.supernet_folder(name))
-            resume = ("--resume-last",) if own else ("--resume", warm)
-            options = ("--AOWS", "--AOWS-warmup", self.settings.warmup, "--keep", 1)
-            options += ("--sampling", FROM_AOWS[method], *resume)
-            target_ms = target * results["table"]["full_ms"]
-            wall_s, cpu_s = self._supernet(name, target_ms, seed, *options)
-            return self._last_answer(name) | {"wall_s": wall_s, "cpu_s": cpu_s}
-
-        return run
+        name = f"answer/{seed}/{target}/{name}"
+        return Job(name, (supernet,), 20, run, key=lambda _: supernet)
 
     def _training(self, seed, target, method):
         """Return the job that trains an answer from scratch, unless an equal one was trained."""
         name = f"final/{seed}/{target}/{method}"
-        if method in FROM_OWS:
-            source = f"answers/{seed}"
-        elif method in OURS:
-            source = f"asked/{seed}/{target}/{method}"
-        else:
-            source = f"aows/{seed}/{target}/{method}" if method in FROM_AOWS else "table"
+        source = f"answer/{seed}/{target}/{method}"
+        if method in {UNIFORM, WIDEST}:
+            source = "table"
+        elif method in PEERS:
+            source = job_name(seed, method)
 
         def widths(results):
-            if method in FROM_OWS:
-                return results[source][str(target)][method]
-            if method in FROM_AOWS or method in OURS:
-                return results[source]["configuration"]
-            return self.widest_uniform(target * results["table"]["full_ms"])
+            if method == WIDEST:
+                return self.widest()
+            if method == UNIFORM:
+                return self.widest_uniform(target * results["table"]["full_ms"]).configuration
+            found = results[source]
+            return found[str(target)] if method in PEERS else found["configuration"]
 
         def key(results):
             return seed, tuple(widths(results))
@@ -298,35 +227,59 @@ class Benchmark:
             for other, result in results.items():
                 if other.startswith(f"final/{seed}/") and result["configuration"] == configuration:
                     return {**result, **row, "same_as": result.get("same_as", other)}
-            row |= {
-                "configuration": configuration,
-                "predicted_ms": self.table.predict(configuration),
-            }
+            if method == UNIFORM:  # its widths need not be choices of the space
+                predicted_ms = self.widest_uniform(row["target_ms"]).values[0]
+            else:
+                predicted_ms = self.table.predict(configuration)
+            row |= {"configuration": configuration, "predicted_ms": predicted_ms}
             return row | self.train(name, configuration, seed)
 
-        return Job(name, (source,), self.settings.epochs * self.settings.epoch_cost_s, run, key)
+        cost_s = self.settings.epochs * self.settings.epoch_cost_s
+        leaves = self.parameters_of(name) if method == WIDEST else None
+        return Job(name, (source,), cost_s, run, key, leaves)
 
-    def train(self, name, configuration, seed):
-        """Train a configuration from scratch; return its accuracy and times."""
-        folder = self.supernet_folder(name)
+    def train(self, name, configuration, seed, *options):
+        """Train a configuration; return its accuracy and times.
+
+        options: of train_final.py, which override the recipe from scratch
+        """
+        folder = self.folder_of(name)
         shutil.rmtree(folder, ignore_errors=True)  # what a killed run left
         wall_s, cpu_s = self.run(
             "train_final.py", *FRAMEWORK, "--data-dir", self.settings.data, "--input-size", 32,
             "--configuration", ",".join(map(str, configuration)), "-j", 0, "--num-gpus", 0,
-            # The last layers see one pixel of 32×32: 32 images a batch are too few for their
-            # BatchNorm, accuracies then differed by up to 15 points between seeds.
+            # At 32×32 the last layers see one pixel: 32 images a batch are too few for their
+            # BatchNorm; accuracies then differed by up to 15 points between seeds.
             "--num-epochs", self.settings.epochs, "--batch-size", 64, "--lr", 0.1,
             "--lr-mode", "cosine", "--warmup-epochs", 1 if self.settings.epochs > 1 else 0,
             "--mode", "hybrid", "--seed", seed, "--save-frequency", 0, "--log-interval", 0,
-            "--save-dir", folder, "--logging-file", folder / "log", log=name,
+            "--save-dir", folder, "--logging-file", folder / "log", *options, log=name,
         )  # fmt: skip
         lines = [line for _, line in read_lines(folder / "results.jsonl")]
-        for path in (*folder.glob("*.params"), *folder.glob("*.states"), *folder.glob("*.onnx")):
-            path.unlink()  # 70 MB that nobody needs
+        is_needed = tuple(configuration) == self.widest()  # its parameters, by others
+        for kind in ("states", "onnx") if is_needed else ("states", "onnx", "params"):
+            for path in folder.glob(f"*.{kind}"):
+                path.unlink()
         # The last epoch's accuracy: the best one's would be chosen on the validation images.
-        return {"accuracy": lines[-1]["val_top1"], "wall_s": wall_s, "cpu_s": cpu_s}
+        last = {"accuracy": lines[-1]["val_top1"], "loss": lines[-1]["val_loss"]}
+        return last | {"wall_s": wall_s, "cpu_s": cpu_s}
 
 
-def _pick(lines, rng):
-    """Return the configuration of one of several answers, each equally likely."""
-    return lines[rng.integers(len(lines))]["configuration"]
+def _as_file_name(job):
+    return job.replace("/", "-").replace(" ", "-").replace(",", "")
+
+
+def supernet_name(seed, kind, target=None):
+    """Return the name of the job that trains a supernet; the target counts if it is of one."""
+    is_shared = not SUPERNETS[kind].is_adaptive
+    return f"supernet/{seed}/{kind}" if is_shared else f"supernet/{seed}/{target}/{kind}"
+
+
+def ows_of(seed):
+    """Return the name of the job that trains a supernet by OWS from scratch."""
+    return supernet_name(seed, "OWS")
+
+
+def widest_of(seed):
+    """Return the name of the job that trains the widest network."""
+    return f"final/{seed}/1/{WIDEST}"

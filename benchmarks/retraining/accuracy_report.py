@@ -1,31 +1,34 @@
-"""What benchmarks.accuracy found, as JSON lines, a Markdown table and a picture."""
+"""The results of benchmarks.accuracy as JSON lines, a Markdown table and a picture."""
 
 import numpy as np
 
-from benchmarks.retraining.accuracy_jobs import METHODS, OURS
+from benchmarks.retraining.accuracy_methods import METHODS, SHIPPED, WIDEST
+from benchmarks.retraining.paired import WITHIN, Paired
 from utils.figures import new_figure, save_figure
 from utils.json_lines import atomic_write, write_lines
 
-BASELINE = "OWS exact"  # that the others are compared with, seed by seed
 STYLES = {
-    "uniform": ("0.45", "s"),
+    "uniform": ("0.35", "s"),
     "random": ("0.75", "x"),
     "greedy": ("tab:olive", "^"),
-    "OWS Lagrangian": ("tab:cyan", "v"),
-    "OWS exact": ("tab:blue", "o"),
-    "AOWS independent": ("tab:orange", "D"),
-    "AOWS joint": ("tab:red", "P"),
-    "OWS monotone": ("tab:purple", "h"),
-    "OWS reranked": ("tab:green", "*"),
-    "AOWS monotone": ("tab:brown", "p"),
-    "AOWS reranked": ("tab:pink", "X"),
+    "OWS, paper": ("tab:cyan", "v"),
+    "AOWS, paper": ("tab:orange", "D"),
+    "OWS": ("tab:green", "P"),
+    "AOWS": ("tab:brown", "p"),
+    "OWS, trained": ("tab:blue", "o"),
+    "Torch-Pruning, magnitude": ("tab:pink", "<"),
+    "Torch-Pruning, Taylor": ("tab:red", ">"),
+    "FastNAS": ("tab:purple", "h"),
 }  # colour and marker
+TICKS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 30, 40, 60)  # of the error, %
 
 
 def write_report(rows, missing, setting, folder):
-    """Write accuracy.jsonl, accuracy.md and accuracy.png into a folder; return the table as text.
+    """Write the results to a folder; return the tables as text.
 
-    rows:    dictionaries of one answer each: seed, target, method, configuration, accuracy,
+    Files: accuracy.jsonl, accuracy.md, accuracy.png.
+
+    rows:    dictionaries of one answer each: seed, target, method, configuration, accuracy, loss,
              predicted_ms, measured_ms, macs, parameters, and same_as where an equal configuration
              of the seed was trained already
     missing: names of the trainings that are not finished
@@ -40,74 +43,81 @@ def write_report(rows, missing, setting, folder):
 
 
 def as_markdown(rows, missing, setting):
-    """Return the table, one block per target, with what it stands on."""
+    """Return the tables with the setting and what is missing."""
     lines = ["# Accuracy at equal latency", "", *setting, ""]
     if missing:
         names = ", ".join(missing[:8]) + (", …" if len(missing) > 8 else "")
         lines += [f"**Not finished: {len(missing)} trainings** ({names}).", ""]
-    lines += [
-        "Means ± standard deviations over the seeds. Δ: difference in accuracy to "
-        f"{BASELINE}, paired by seed, in percentage points.",
-        "",
-        "| target | method | seeds | accuracy, % | Δ | predicted, ms | measured, ms "
-        "| MMACs | Mparams |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for target in sorted({row["target"] for row in rows}):
-        for method in (*METHODS, *OURS, "1.0×"):
-            cell = [r for r in rows if (r["target"], r["method"]) == (target, method)]
-            if cell:
-                lines.append(_line(target, method, cell, _differences(rows, target, method)))
+    lines += [*_comparison(rows), "", *_cells(rows), ""]
     shared = [row for row in rows if "same_as" in row]
     lines += [
-        "",
         f"{len(shared)} of {len(rows)} answers equal one of the same seed, and were trained once.",
-        "",
-        "Over all targets; Δ: mean ± standard deviation over the seeds of the targets' means.",
-        "",
-        *_over_targets(rows),
         "",
     ]
     return "\n".join(lines)
 
 
-def _over_targets(rows):
-    """Return the lines of a table: each method's differences over all targets."""
-    targets = sorted({row["target"] for row in rows if row["method"] == BASELINE})
-    lines = ["| method | Δ | better than " + BASELINE + " |", "| --- | --- | --- |"]
-    for method in (*METHODS, *OURS):
-        differences = [_differences(rows, target, method) for target in targets]
-        counts = {len(of_it) for of_it in differences}
-        # Where a target lacks a seed, the seeds' means would be over different targets.
-        if method != BASELINE and len(counts) == 1 and counts != {0}:
-            of_seeds, every = np.mean(differences, axis=0), np.concatenate(differences)
-            count = f"{(every > 0).sum()} of {len(every)}"
-            lines.append(f"| {method} | {_spread(list(of_seeds), '+.1f')} | {count} |")
+def _comparison(rows):
+    """Return the lines of a table: how much better the shipped method is than each other one."""
+    lines = [
+        f"How much better {SHIPPED} is: mean over targets and seeds, with the {WITHIN:.0%} "
+        "interval of a bootstrap over both; accuracy in points. Won: cells of a target and a seed, "
+        "without those of equal widths.",
+        "",
+        f"| {SHIPPED} against | accuracy | won | loss | won |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for method in METHODS:
+        if method != SHIPPED:
+            accuracy = _paired(rows, method, "accuracy", 100)
+            loss = _paired(rows, method, "loss", -1)
+            if accuracy:
+                columns = (method, *_as_columns(accuracy, "+.2f"), *_as_columns(loss, "+.4f", -1))
+                lines.append(f"| {' | '.join(columns)} |")
     return lines
 
 
-def _differences(rows, target, method):
-    """Return a method's accuracies less the baseline's of the same seed and target."""
-    by_seed = {
-        (row["method"], row["seed"]): row["accuracy"] for row in rows if row["target"] == target
-    }
-    return [
-        100 * (accuracy - by_seed[BASELINE, seed])
-        for (name, seed), accuracy in by_seed.items()
-        if name == method and (BASELINE, seed) in by_seed
+def _paired(rows, method, field, factor):
+    """Return the Paired of the shipped method against another; a factor < 0: less is better."""
+    values = [
+        {(r["target"], r["seed"]): factor * r[field] for r in rows if r["method"] == name}
+        for name in (SHIPPED, method)
     ]
+    return Paired.of(*values)
 
 
-def _line(target, method, cell, differences):
-    values = {name: [row[name] for row in cell] for name in ("predicted_ms", "measured_ms")}
+def _as_columns(paired, form, sign=1):
+    ends = sorted((sign * paired.low, sign * paired.high))
+    interval = "" if np.isnan(paired.low) else f" ({ends[0]:{form}} to {ends[1]:{form}})"
+    return f"{sign * paired.mean:{form}}{interval}", f"{paired.won} of {paired.cells}"
+
+
+def _cells(rows):
+    """Return the lines of a table: each method at each target."""
+    lines = [
+        "Means ± standard deviations over the seeds.",
+        "",
+        "| target | method | seeds | accuracy, % | loss | predicted, ms | measured, ms "
+        "| MMACs | Mparams |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for target in sorted({row["target"] for row in rows}):
+        for method in (*METHODS, WIDEST):
+            cell = [r for r in rows if (r["target"], r["method"]) == (target, method)]
+            if cell:
+                lines.append(_line(target, method, cell))
+    return lines
+
+
+def _line(target, method, cell):
     columns = (
-        f"{100 * target:g} %, {cell[0]['target_ms']:.3f} ms",
+        f"{100 * target:g} %, {cell[0]['target_ms']:.4f} ms",
         method,
         str(len(cell)),
-        _spread([100 * row["accuracy"] for row in cell], ".1f"),
-        "" if method in {BASELINE, "1.0×"} else _spread(differences, "+.1f"),
-        _spread(values["predicted_ms"], ".3f"),
-        _spread(values["measured_ms"], ".3f"),
+        _spread([100 * row["accuracy"] for row in cell], ".2f"),
+        _spread([row["loss"] for row in cell], ".3f"),
+        _spread([row["predicted_ms"] for row in cell], ".4f"),
+        _spread([row["measured_ms"] for row in cell], ".4f"),
         _spread([row["macs"] / 1e6 for row in cell], ".2f"),
         _spread([row["parameters"] / 1e6 for row in cell], ".2f"),
     )
@@ -115,34 +125,43 @@ def _line(target, method, cell, differences):
 
 
 def _spread(values, form):
-    """Return mean ± standard deviation as text; of one value the value."""
-    if not values:
-        return "–"
+    """Return mean ± standard deviation as text, or a single value as it is."""
     mean = format(np.mean(values), form)
-    return f"{mean} ± {np.std(values, ddof=1):{form.lstrip('+')}}" if len(values) > 1 else mean
+    return f"{mean} ± {np.std(values, ddof=1):{form}}" if len(values) > 1 else mean
 
 
 def plot(rows, path):
-    """Draw accuracy against measured latency: a curve per method over the targets. Writes a PNG.
-
-    Our own answers, if there are any, stand in a second panel beside those they compete with.
-    """
-    trained = {row["method"] for row in rows}
-    panels = {"the paper's searches and simpler ones": METHODS}
-    if trained & set(OURS):
-        panels["our own answers"] = ("greedy", BASELINE, *OURS)
-    figure = new_figure(6.5 * len(panels), 5)
-    all_axes = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
-    for axes, (title, methods) in zip(all_axes, panels.items(), strict=True):
-        for method in methods:
-            _draw_curve(axes, rows, method)
-        _draw_widest(axes, rows)
-        axes.set_xlabel("measured latency, ms per image")
-        axes.set_title(title)
-        axes.grid(color="0.92")
-        axes.legend(frameon=False, loc="lower right")
-    all_axes[0].set_ylabel("accuracy, retrained from scratch, %: mean ± deviation over seeds")
+    """Draw error against measured latency: a curve per method over the targets. Writes a PNG."""
+    figure = new_figure(8, 5)
+    axes = figure.subplots()
+    for method in METHODS:
+        _draw_curve(axes, rows, method)
+    widest = [row for row in rows if row["method"] == WIDEST]
+    if widest:
+        latency_ms = np.mean([row["measured_ms"] for row in widest])
+        error = 100 - 100 * np.mean([row["accuracy"] for row in widest])
+        axes.plot(latency_ms, error, "k*", markersize=12, label="the widest network")
+    seeds = len({row["seed"] for row in rows})
+    axes.set_xlabel("measured latency, ms per image")
+    axes.set_ylabel("error, retrained from scratch, %: better upwards")
+    axes.set_yscale("log")
+    best, worst = axes.get_ylim()
+    ticks = [tick for tick in TICKS if best < tick < worst]
+    axes.set_yticks(ticks, list(map(str, ticks)))
+    axes.minorticks_off()
+    axes.set_ylim(worst, best)
+    title = f"means over {seeds} seeds, with their standard errors" if seeds > 1 else "one seed"
+    if len({_seeds_of(rows, method) for method in METHODS} - {0}) > 1:
+        title = f"means over up to {seeds} seeds, with their standard errors"
+    axes.set_title(f"MobileNet-v1 at widths chosen in {len(METHODS)} ways: {title}", fontsize=10)
+    axes.grid(color="0.92")
+    axes.legend(frameon=False, loc="lower right", fontsize=9)
     save_figure(figure, path)
+
+
+def _seeds_of(rows, method):
+    """Return how many seeds of a method are finished, in part at least."""
+    return len({row["seed"] for row in rows if row["method"] == method})
 
 
 def _draw_curve(axes, rows, method):
@@ -150,19 +169,15 @@ def _draw_curve(axes, rows, method):
     for target in sorted({row["target"] for row in rows}):
         cell = [r for r in rows if (r["target"], r["method"]) == (target, method)]
         if cell:
-            accuracies = [100 * row["accuracy"] for row in cell]
-            spread = np.std(accuracies, ddof=1) if len(cell) > 1 else 0.0
+            errors = [100 - 100 * row["accuracy"] for row in cell]
+            noise = np.std(errors, ddof=1) / np.sqrt(len(cell)) if len(cell) > 1 else 0.0
             latency_ms = np.mean([row["measured_ms"] for row in cell])
-            points.append((latency_ms, np.mean(accuracies), spread))
+            points.append((latency_ms, np.mean(errors), noise))
     if points:
-        x, y, spread = np.array(points).T
-        axes.errorbar(x, y, spread, fmt="none", ecolor=colour, elinewidth=1, capsize=2, alpha=0.4)
-        axes.plot(x, y, color=colour, marker=marker, label=method)
-
-
-def _draw_widest(axes, rows):
-    widest = [row for row in rows if row["method"] == "1.0×"]
-    if widest:
-        latency_ms = np.mean([row["measured_ms"] for row in widest])
-        accuracy = 100 * np.mean([row["accuracy"] for row in widest])
-        axes.plot(latency_ms, accuracy, "k*", markersize=12, label="MobileNet-v1 1.0×")
+        x, y, noise = np.array(points).T
+        is_ours = method == SHIPPED
+        axes.errorbar(x, y, noise, fmt="none", ecolor=colour, elinewidth=1, capsize=2, alpha=0.5)
+        axes.plot(
+            x, y, color=colour, marker=marker, label=method, lw=2.5 if is_ours else 1.2,
+            zorder=3 if is_ours else 2,
+        )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Runs jobs that build on each other, several at a time; a run that was killed goes on."""
+"""Runs jobs that build on each other, several at a time; a killed run can be resumed."""
 
 import os
 import shlex
@@ -17,35 +17,39 @@ from utils.progress import progress_bar
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of work, run in a thread of its own, with what it needs from other jobs."""
+    """A piece of work, run in a thread of its own, which may need the results of other jobs."""
 
     name: str
     needs: tuple[str, ...]  # the jobs that must be finished before
     cost_s: float  # expected seconds, for the estimate of the time left
     run: Callable  # run(results of finished jobs) -> a dictionary that JSON can hold
     key: Callable = None  # key(results) -> jobs of equal keys do not run at the same time
+    leaves: Path = None  # a file or folder of it that jobs which need it read
 
 
 def finished(path):
-    """Return {name: result} of the jobs that a file of JSON lines says are finished."""
+    """Return {name: result} of the jobs that are finished according to a file of JSON lines."""
     if not (Path(path).is_file() and Path(path).stat().st_size):
         return {}
     return {line["job"]: line["result"] for _, line in read_lines(path)}
 
 
-def run_all(jobs, path, slots):
+def run_all(jobs, path, slots, known=None):
     """Run jobs, the first ready ones first, and write a line per finished job; return the results.
 
-    path: file of JSON lines {"job", "result"}; the jobs that it holds are not run again
-    A job that fails ends the run, once those beside it are done; its error is raised.
+    path:  file of JSON lines {"job", "result"}; the jobs in it are not run again, unless what one
+           leaves is gone and others that are not finished need it
+    known: {name: result} of jobs that are finished elsewhere
+    When a job fails, the run ends once the jobs beside it are done, and its error is raised.
     """
     with Appender(path) as log, ThreadPoolExecutor(slots) as pool:
-        results = finished(path)
-        waiting = [job for job in jobs if job.name not in results]
+        results = (known or {}) | finished(path)
+        waiting = _unfinished(jobs, results)
+        results = {name: results[name] for name in results.keys() - {job.name for job in waiting}}
         total = sum(job.cost_s for job in jobs)
         done = total - sum(job.cost_s for job in waiting)
         running = {}
-        # A cost is a guess in seconds: shares of their sum tell the progress and the time left.
+        # A cost is a guess in seconds: its share of the sum gives the progress and the time left.
         with progress_bar(total=total, initial=done, bar_format=_FORMAT, mininterval=10) as bar:
             while waiting or running:
                 for job in _startable(waiting, running, results, slots):
@@ -62,6 +66,20 @@ def run_all(jobs, path, slots):
 
 
 _FORMAT = "{desc} {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
+
+
+def _unfinished(jobs, results):
+    """Return the jobs to run, in order: those without a result, and those that they need again."""
+    names = {job.name for job in jobs if job.name not in results}
+    while True:
+        needed = {need for job in jobs if job.name in names for need in job.needs}
+        gone = [
+            job.name for job in jobs
+            if job.name in needed - names and job.leaves and not job.leaves.exists()
+        ]  # fmt: skip
+        if not gone:
+            return [job for job in jobs if job.name in names]
+        names.update(gone)
 
 
 def _startable(waiting, running, results, slots):
@@ -82,7 +100,7 @@ def run_command(command, log):
     """Run a command with one thread and its output in a file; return its (seconds, CPU seconds).
 
     Raises UserError that names the file if the command fails. The command is killed when this
-    process dies, so that no run of it is left behind for the next one to meet.
+    process dies, so that it cannot interfere with the next run.
     """
     # util-linux; where it is missing, a killed benchmark leaves its last commands running.
     dies = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []

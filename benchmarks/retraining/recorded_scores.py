@@ -46,7 +46,7 @@ class Recorded:
         return np.reshape(means, self.windows[window].shape)
 
     def monotone_unary(self, window):
-        """Return the scores of a window as train_nas.py --scores monotone has them."""
+        """Return the scores of a window as train_nas.py --scores monotone makes them."""
         return np.array(monotone(self.unary(window), self.windows[window]))
 
     def noise(self, window):

@@ -20,7 +20,7 @@ AGAIN = 100  # seed of a configuration's second training, unlike those of benchm
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to train the supernet; what is not said is as in `ours`."""
+    """One way to train the supernet; the defaults are those of `ours`."""
 
     network: str = "ours"  # one of benchmarks.retraining.score_truth_supernet.NETWORKS
     schedule: str = "cosine"
@@ -33,16 +33,16 @@ OURS = "ours"
 VARIANTS = {
     OURS: Variant(),
     "constant learning rate": Variant(schedule="constant"),
-    "no masks behind depthwise layers": Variant(network="depthwise not masked"),
+    "no masks after depthwise layers": Variant(network="depthwise not masked"),
     "statistics of active images": Variant(network="active images"),
     "4 configurations per batch": Variant(groups=4),
     "8 configurations per batch": Variant(groups=8),
-    "masks behind every layer": Variant(network="every layer masked"),
+    "masks after every layer": Variant(network="every layer masked"),
 }
 
 
 class ScoreTruth:
-    """The jobs over the folder of benchmarks.accuracy, whose table and trainings they take."""
+    """The jobs in the folder of benchmarks.accuracy, whose table and trainings they use."""
 
     def __init__(self, settings, folder, count):
         """count: configurations that are drawn from the whole search space"""
@@ -83,7 +83,7 @@ class ScoreTruth:
         }
 
     def sub_networks(self):
-        """Return what our supernets tell: {configuration: accuracy} of each, on training images."""
+        """Return {configuration: accuracy on training images} of each of our supernets."""
         return [
             {tuple(line["configuration"]): line["accuracy"] for line in result["accuracies"]}
             for name, result in finished(self.jobs_path).items()
@@ -118,11 +118,11 @@ class ScoreTruth:
         return [*trainings, self._sub_networks(seed, configurations)]
 
     def _supernet_options(self, folder, seed):
-        full_ms = self.accuracy.table.predict(self.accuracy.largest())
+        full_ms = self.accuracy.table.predict(self.accuracy.widest())
         target_ms = self.settings.targets[0] * full_ms
         return (
             *self.accuracy.supernet_options(folder, target_ms, seed),
-            *("--framework", "pytorch", "--window", ALL, "--resume-last"),
+            *("--framework", "pytorch", "--scores", "means", "--window", ALL, "--resume-last"),
         )
 
     def _train_supernet(self, name, variant, seed):
@@ -132,7 +132,7 @@ class ScoreTruth:
                 "-m", "benchmarks.retraining.score_truth_supernet", variant.network,
                 *self._supernet_options(folder, seed), "--lr-schedule", variant.schedule,
                 "--configurations-per-batch", variant.groups,
-                # All checkpoints are kept: the last but one tells what the last epoch adds.
+                # All checkpoints are kept: the last but one shows what the last epoch adds.
                 "--keep", self.settings.supernet_epochs, log=folder.name,
             )  # fmt: skip
             return {"wall_s": wall_s, "cpu_s": cpu_s}

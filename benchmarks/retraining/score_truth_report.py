@@ -11,7 +11,6 @@ from benchmarks.retraining.score_truth_statistics import (
     gain_of_monotone,
     repeatability,
 )
-from models.mobilenet_v1 import count_macs, count_parameters
 from utils.errors import UserError
 from utils.json_lines import atomic_write, write_lines
 
@@ -56,7 +55,7 @@ def write_report(benchmark, variants, folder):
 
 
 def predictions(benchmark, recorded, configurations):
-    """Return {(variant, what): values (seeds, n)}: all that is to rank n configurations.
+    """Return {(variant, what): values (seeds, n)}: all that ranks n configurations.
 
     recorded: {variant: the Recorded of its supernets}
     """
@@ -65,7 +64,7 @@ def predictions(benchmark, recorded, configurations):
         scores = [supernet.scores(configurations) for supernet in supernets]
         for window in scores[0] if scores else ():
             predictors[variant, window] = np.array([of_seed[window] for of_seed in scores])
-    # Networks may have been trained since a supernet was asked: it does not count then.
+    # A supernet that was queried before the last networks were trained does not count.
     of_seeds = [
         [accuracies[configuration] for configuration in configurations]
         for accuracies in benchmark.sub_networks()
@@ -77,11 +76,11 @@ def predictions(benchmark, recorded, configurations):
 
 
 def sizes(configurations, table, space):
-    """Return {(NO_TRAINING, name): values (1, n)}: what is known of configurations untrained."""
-    size = space.input_size, space.classes, space.strides
+    """Return {(NO_TRAINING, name): values (1, n)}: what is known of untrained configurations."""
+    network = space.description
     values = {
-        "MACs": [count_macs(c, *size) for c in configurations],
-        "parameters": [count_parameters(c, space.classes) for c in configurations],
+        "MACs": [network.macs(c, space.input_size) for c in configurations],
+        "parameters": [network.parameters(c) for c in configurations],
         LATENCY: [table.predict(c) for c in configurations],
     }
     return {(NO_TRAINING, name): np.array([row]) for name, row in values.items()}
@@ -104,7 +103,7 @@ def gain_as_text(rows):
 
 
 def noise_as_text(supernets):
-    """Return sentences on how far the scores of supernets stand out of their noise."""
+    """Return sentences on how far the scores of supernets exceed their noise."""
     lines = ["", "How far a layer's scores stand out of their noise, in “ours”, medians:", ""]
     for window in supernets[0].windows:
         error, spread = np.mean([one.noise(window) for one in supernets], axis=0)
@@ -116,7 +115,7 @@ def noise_as_text(supernets):
 
 
 def as_markdown(rows, settings, accuracies, missing):
-    """Return the table, with what it stands on.
+    """Return the table, with what it is based on.
 
     rows: of compare; accuracies: lists, one per configuration; missing: names of supernets
     """

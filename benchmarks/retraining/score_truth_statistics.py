@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks.retraining.recorded_scores import MONOTONE
-from nas.validation.prediction_errors import spearman
+from nas.validation.prediction_errors import partial_spearman, spearman
 
 RESAMPLES = 2000  # of the bootstrap
 WITHIN = 0.9  # share of the resamples inside the intervals
@@ -29,7 +29,7 @@ def compare(correlations, predictors, truth, latency_ms, baseline, seed=0):
     """Return a dictionary per predictor: its rank correlations with the truth, and intervals.
 
     correlations: of correlate; predictors, truth: as for it; latency_ms: (n,)
-    baseline:     the key that differences are taken to, on the same resamples
+    baseline:     the key that differences are taken from, on the same resamples
 
     A resample draws the configurations and, of each variant, the supernets.
     """
@@ -95,16 +95,6 @@ def _mean_of_drawn(values, drawn):
 def _interval(values):
     tails = np.array([1 - WITHIN, 1 + WITHIN]) / 2
     return np.nanquantile(values, tails).tolist()
-
-
-def partial_spearman(first, second, given):
-    """Return the rank correlation of two arrays (n,) with that of a third taken out of both.
-
-    NaN where one of them ranks as the third does.
-    """
-    between, a, b = spearman(first, second), spearman(first, given), spearman(second, given)
-    rest = (1 - a**2) * (1 - b**2)
-    return (between - a * b) / rest**0.5 if rest > 1e-12 else float("nan")
 
 
 def repeatability(accuracies):

@@ -1,6 +1,6 @@
 """The accuracies on training images of given sub-networks of a supernet of train_nas.py.
 
-benchmarks.score_truth asks by it what train_nas.py --rerank goes by, beside the additive scores.
+benchmarks.score_truth compares them with the additive scores.
 
     python -m benchmarks.retraining.score_truth_sub_networks CONFIGURATIONS.json <its options>
 """
@@ -27,18 +27,17 @@ ACCURACIES = "accuracies.jsonl"  # in the supernet's folder
 
 def measure(options, configurations):
     """Write the accuracies of configurations into the supernet's folder."""
-    limits = open_limits(options.latency_model, options.latency_target, options.confidence)
-    search = train_nas.open_search(options, limits)
+    search = train_nas.open_search(options.question, open_limits(options.question))
     _, load_network = supernet_checkpoints.load(options, search)
     train, _ = train_nas.open_data(options, search.space)
-    net = train_nas.open_network(options, search.space)
-    load_network(net)
-    accuracies = evaluate(net, configurations, train, train)
+    with train_nas.open_network(options, search.space) as net:
+        load_network(net, train)
+        evaluations = evaluate(net, configurations, train, train)
     lines = [
-        {"configuration": configuration, "accuracy": accuracy}
-        for configuration, accuracy in zip(configurations, accuracies, strict=True)
+        {"configuration": configuration, "accuracy": evaluation.accuracy}
+        for configuration, evaluation in zip(configurations, evaluations, strict=True)
     ]
-    write_lines(Path(options.expname, ACCURACIES), lines)
+    write_lines(Path(options.run.expname, ACCURACIES), lines)
 
 
 @exits_with_one_line

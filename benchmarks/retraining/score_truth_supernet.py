@@ -1,6 +1,6 @@
 """train_nas.py with other masks or batch statistics in its PyTorch supernet.
 
-benchmarks.score_truth trains its variants by it.
+benchmarks.score_truth trains its variants with it.
 
 python -m benchmarks.retraining.score_truth_supernet VARIANT <options of train_nas.py>
 """
@@ -15,15 +15,14 @@ import argparse
 import torch.nn.functional as F
 
 import train_nas
-from models.pytorch import supernet as torch_supernet
 from models.pytorch.batch_norm import batch_norm
-from models.pytorch.mobilenet_v1 import convolutions
-from models.pytorch.slimmable import SlimmableMobileNetV1, channel_mask
+from models.pytorch.plain import convolutions
+from models.pytorch.slimmable import SlimmableNet, channel_mask
 
 MAP_AXES = (2, 3)  # of (B, C, H, W)
 
 
-class MasksBehindEveryLayer(SlimmableMobileNetV1):
+class MasksBehindEveryLayer(SlimmableNet):
     """Every layer's masked channels are zero, so that zeros count in depthwise statistics."""
 
     masks_depthwise, masks_pointwise = True, True
@@ -41,7 +40,7 @@ class MasksBehindEveryLayer(SlimmableMobileNetV1):
         return self.wide.classifier((x * mask).mean(MAP_AXES))
 
     def normalised(self, x, norm, mask):
-        """Return BatchNorm of x (B, C, H, W), which mask (B, C, 1, 1) tells the channels in use."""
+        """Return BatchNorm of x (B, C, H, W), where mask (B, C, 1, 1) marks channels in use."""
         return batch_norm(x, norm, tracks=False, synchronised=True)
 
 
@@ -52,7 +51,7 @@ class NoMasksBehindDepthwise(MasksBehindEveryLayer):
 
 
 class StatisticsOfActiveImages(MasksBehindEveryLayer):
-    """Our masks; a channel's batch statistics are of the images only in which it is in use."""
+    """Our masks; a channel's batch statistics are those of the images that use it."""
 
     masks_pointwise = False
 
@@ -66,7 +65,7 @@ class StatisticsOfActiveImages(MasksBehindEveryLayer):
 
 
 NETWORKS = {
-    "ours": SlimmableMobileNetV1,
+    "ours": SlimmableNet,
     "every layer masked": MasksBehindEveryLayer,
     "depthwise not masked": NoMasksBehindDepthwise,
     "active images": StatisticsOfActiveImages,
@@ -78,8 +77,7 @@ def main():
     parser.add_argument("variant", choices=tuple(NETWORKS))
     parser.add_argument("options", nargs=argparse.REMAINDER, help="of train_nas.py")
     args = parser.parse_args()
-    torch_supernet.SlimmableMobileNetV1 = NETWORKS[args.variant]
-    train_nas.main(args.options)
+    train_nas.main(args.options, slimmable=NETWORKS[args.variant])
 
 
 if __name__ == "__main__":

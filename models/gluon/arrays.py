@@ -7,35 +7,48 @@ from pathlib import Path
 
 import numpy as np
 
+from models.arrays import (
+    MOMENTUM,
+    NETWORK,
+    UPDATES,
+    WEIGHT32,
+    fitting,
+    with_prefix,
+    without_prefix,
+)
 from models.gluon.arrays_file import read_arrays
 from models.gluon.runtime import mx
 from utils import checkpoints
 from utils.atomic_files import whole_file
 from utils.errors import UserError
 
-NETWORK, MOMENTUM, WEIGHT32, UPDATES = "network/", "momentum/", "weight32/", "updates"
 
-
-def network_arrays(net):
+def network_arrays(net, prefix=NETWORK):
     """Return {"network/NAME": array} of a network's parameters and running statistics."""
     _finish_updates()
-    return {NETWORK + name: p._reduce().asnumpy() for name, p in _parameters(net).items()}
+    return with_prefix(prefix, {n: p._reduce().asnumpy() for n, p in _parameters(net).items()})
 
 
-def load_network(net, arrays, path):
-    """Set an initialised network's parameters from arrays; UserError, naming path, if they differ.
+def load_network(net, arrays, path, prefix=NETWORK):
+    """Set an initialised network's parameters; UserError, naming path, if the arrays do not fit.
 
-    path: the file that the arrays are from
+    path: the file that the arrays were read from
     """
     _finish_updates()
-    saved = _with_prefix(arrays, NETWORK)
     parameters = _parameters(net)
-    _check_names(saved, parameters, path)
-    for name, parameter in parameters.items():
-        _check_shape(saved[name], parameter, name, path)
-        saved[name] = checkpoints.parameter(saved[name], name, path, parameter.dtype)
+    saved = fitting(without_prefix(prefix, arrays), _kinds(parameters), path)
     for name, parameter in parameters.items():
         parameter.set_data(mx.nd.array(saved[name], dtype=parameter.dtype))
+
+
+def load_weights(net, weights):
+    """Set an initialised PlainNet's parameters from TrainedWeights; without a classifier its own
+    is left.
+    """
+    parameters = _parameters(net).values()
+    for parameter, array in zip(parameters, weights.arrays(), strict=False):
+        parameter.set_data(mx.nd.array(array, dtype=parameter.dtype))
+    mx.nd.waitall()
 
 
 def optimiser_arrays(trainer, net):
@@ -91,22 +104,19 @@ def _states(arrays, prefix, trainer, net, path):
     trained = {n: p for n, p in _parameters(net).items() if p.grad_req != "null"}
     if prefix == WEIGHT32:
         trained = {n: p for n, p in trained.items() if np.dtype(p.dtype) == np.float16}
-    saved = _with_prefix(arrays, prefix)
-    for name in saved.keys() - trained.keys():
-        raise UserError(f"{path} has a state of {name}, which the network has not")
-    if saved:
-        _check_names(saved, trained, path)
-    for name, array in saved.items():
-        _check_shape(array, trained[name], name, path)
-        dtype = np.float32 if WEIGHT32 + name in arrays else trained[name].dtype
-        saved[name] = checkpoints.floats(array, prefix + name, path, dtype)
-    return saved
+    saved = without_prefix(prefix, arrays)
+    precise = {name for name in trained if WEIGHT32 + name in arrays}
+    kinds = {
+        name: (shape, np.float32 if name in precise else dtype)
+        for name, (shape, dtype) in _kinds(trained).items()
+    }
+    return fitting(saved, kinds, path) if saved else {}
 
 
 def start_kvstore(trainer):
-    """Give all devices and processes the first one's parameters, as a trainer's first step would.
+    """Copy the first device's parameters to all devices and processes, as a first step would.
 
-    That step would do it after its forward pass, and give all the first one's running statistics.
+    That step would do so after its forward pass, and copy the running statistics as well.
     """
     if not trainer._kv_initialized:
         trainer._init_kvstore()
@@ -115,7 +125,7 @@ def start_kvstore(trainer):
 
 
 def set_updates(trainer, updates):
-    """Set how many updates a trainer has made, by which its learning-rate schedule goes."""
+    """Set the number of updates a trainer has made, which its learning-rate schedule depends on."""
     optimiser = trainer._optimizer
     optimiser.num_update = optimiser.begin_num_update = updates
     for counts in optimiser._all_index_update_counts.values():
@@ -135,9 +145,9 @@ def save_parameters(net, path):
 
 
 def load_parameters(net, path, contexts):
-    """Load a file of Gluon's format into a network; UserError that names a file that does not fit.
+    """Load a file in Gluon's format into a network; UserError, naming the file, if it does not fit.
 
-    The format holds numbers only, in nothing of it is code.
+    The format holds only numbers, never code.
     """
     if not Path(path).is_file():
         raise UserError(f"{path} does not exist: expected parameters of a network")
@@ -152,21 +162,16 @@ def load_parameters(net, path, contexts):
 
 def _check_parameters(net, path):
     """Raise UserError unless a file holds a network's parameters: MXNet reads it unchecked."""
-    misfit = f"{path} does not fit the network"
     try:
         saved = read_arrays(path)
     except ValueError as error:
-        raise UserError(f"{misfit}: {error}") from None
-    parameters = _parameters(net)
-    _check_names(saved, parameters, f"{misfit}: it")
-    for name, parameter in parameters.items():
-        _check_shape(saved[name], parameter, name, misfit)
-        checkpoints.parameter(saved[name], name, path, parameter.dtype)
+        raise UserError(f"{path} does not fit the network: {error}") from None
+    fitting(saved, _kinds(_parameters(net)), path)
 
 
 def _finish_updates():
-    # The fused BatchNorm and ReLU sets its running statistics behind the engine's back: reading
-    # them waits for nothing.
+    # The fused BatchNorm and ReLU sets its running statistics behind the engine's back, so that
+    # reading them would not wait.
     mx.nd.waitall()
 
 
@@ -192,22 +197,9 @@ def _updaters(trainer):
     return trainer._updaters
 
 
-def _with_prefix(arrays, prefix):
-    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-
-
-def _check_names(saved, parameters, path):
-    for name in parameters.keys() - saved.keys():
-        raise UserError(f"{path} lacks the network's parameter {name}")
-    for name in saved.keys() - parameters.keys():
-        raise UserError(f"{path} has a parameter {name}, which the network has not")
-
-
-def _check_shape(array, parameter, name, path):
-    if array.shape != parameter.shape:
-        raise UserError(
-            f"{path}: {name} has shape {array.shape}, in the network it is {parameter.shape}"
-        )
+def _kinds(parameters):
+    """Return {name: (shape, dtype)} of parameters."""
+    return {name: (p.shape, p.dtype) for name, p in parameters.items()}
 
 
 def _reason(error):

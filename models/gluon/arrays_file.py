@@ -1,4 +1,4 @@
-"""MXNet's files of named arrays, read without MXNet, which crashes over a damaged one.
+"""MXNet's files of named arrays, read without MXNet, which crashes on a damaged one.
 
     file:  0x112, reserved, number of arrays (8 bytes each), arrays, number of names (8), names
     array: 0xF993FAC9, storage type, number of dimensions (4 bytes each), sizes (8 each),
@@ -40,7 +40,7 @@ def read_arrays(path):
 def _read_array(reader, which):
     magic, storage, dimensions = reader.numbers("Iii")
     if (magic, storage) != (ARRAY, DENSE) or not 0 < dimensions <= MAX_DIMENSIONS:
-        raise ValueError(f"{which} is no dense array of 1 to {MAX_DIMENSIONS} dimensions")
+        raise ValueError(f"{which} is not a dense array of 1 to {MAX_DIMENSIONS} dimensions")
     shape = reader.numbers(f"{dimensions}q")
     *device, kind = reader.numbers("iii")
     if tuple(device) != CPU or kind not in DTYPES or min(shape) < 1:
@@ -66,22 +66,22 @@ class _Reader:
 
     @property
     def left(self):
-        """The number of bytes that were not taken yet."""
+        """The number of bytes not taken yet."""
         return len(self._content) - self._at
 
     def bytes(self, count):
-        """Take so many bytes."""
+        """Take `count` bytes."""
         if count > self.left:
             raise ValueError("it is cut short")
         self._at += count
         return bytes(self._content[self._at - count : self._at])
 
     def numbers(self, kinds):
-        """Take numbers of the struct module's kinds."""
+        """Take numbers of these kinds, as named by the struct module."""
         return struct.unpack(f"<{kinds}", self.bytes(struct.calcsize(f"<{kinds}")))
 
     def counted(self, count):
-        """Return range(count), if there may be so many parts, which have 8 bytes at least."""
+        """Return range(count); ValueError unless that many parts of at least 8 bytes can follow."""
         if count > self.left // 8:
             raise ValueError("it is cut short")
         return range(count)

@@ -33,9 +33,9 @@ def batches(dataset, keys, workers, timeout_s=120, *, fill=True):
     """Yield (images, labels), MXNet arrays on the CPU, for each list of a dataset's keys.
 
     dataset: dataset[key] -> (float32 image (3, H, W), int label), as in utils.images.batches
-    keys:    lists of keys; the order of the batches is theirs, whatever the number of workers
+    keys:    lists of keys; batches come in this order, whatever the number of workers
     workers: worker processes; 0 reads in this process
-    fill:    whether another image takes a broken one's place, or its row is left out
+    fill:    whether another image replaces a broken one; otherwise its row is left out
     Raises what the dataset raises, from a worker, too; UserError if a worker dies or does not
     answer within timeout_s; what utils.images.broken.good_images raises. No worker outlives the
     generator.
@@ -72,7 +72,7 @@ def _read(dataset, keys, workers, timeout_s):
 
 
 def _terminate(pool):
-    """End a pool's processes, also if one of them was killed while it held the pool's lock."""
+    """End a pool's processes, even if one was killed while it held the pool's lock."""
     if pool._state == multiprocessing.pool.TERMINATE:
         return
     terminating = threading.Thread(target=type(pool).terminate, args=[pool], daemon=True)

@@ -1,8 +1,8 @@
-"""Training passes of several Gluon nets that have the same parameters and take turns in one memory.
+"""Training passes of several Gluon nets that share their parameters and take turns in one memory.
 
-A hybridised net with static memory keeps the activations of its last pass for ever, and three nets
-keep those of three; without static memory a step on a CPU takes a quarter longer, for every
-activation is allocated anew. Here they are executors that share one pool of memory.
+A hybridised net with static memory keeps the activations of its last pass for ever, so three nets
+keep three sets; without static memory a step on a CPU takes a quarter longer, because every
+activation is allocated anew. Here the passes are executors that share one pool of memory.
 """
 
 from models.gluon.runtime import mx
@@ -11,11 +11,11 @@ from models.gluon.runtime import mx
 class Pass:
     """The forward and the backward pass of a net on one device, in training mode.
 
-    inputs: {name: array}, what the net is called with, in order; each forward pass reads them
+    inputs: {name: array}, the net's arguments in order; each forward pass reads them
     context: the device of the arrays and of the parameters
-    before: a Pass whose memory this one uses too, and grows if it must; or None. The activations of
+    before: a Pass whose memory this one shares, and grows if necessary; or None. The activations of
         a pass are lost when another begins.
-    Gradients go where the parameters keep theirs, as grad_req says.
+    Gradients go into the parameters' own arrays, as grad_req says.
     """
 
     def __init__(self, net, inputs, context, before=None):
@@ -34,7 +34,7 @@ class Pass:
         self._trained = [parameters[name].data(context) for name in trained]
 
     def forward(self):
-        """Return the output, an array of its own."""
+        """Return a copy of the output."""
         return self._executor.forward(is_train=True)[0].copy()
 
     def backward(self, gradient):
@@ -45,7 +45,7 @@ class Pass:
 
 
 class SharedPasses:
-    """The full, masked and narrow Pass of a SlimmableMobileNetV1 on one device, in one memory.
+    """The full, masked and narrow Pass of a SlimmableNet on one device, in one memory.
 
     shape: of the images, (B, 3, H, W)
     """
@@ -54,19 +54,19 @@ class SharedPasses:
         self._images = mx.nd.empty(shape, context)
         self._widths = mx.nd.empty((shape[0], len(net.full.configuration)), context)
         images = {"images": self._images}
-        # The masked pass needs most; what comes later finds room in its memory.
+        # The masked pass needs the most memory; the others fit into it.
         self.masked = Pass(net.masked, images | {"widths": self._widths}, context)
         self.full = Pass(net.full, images, context, self.masked)
         self.narrow = Pass(net.narrow, images, context, self.full)
         self._bound_to = _arrays(net, context)
 
     def fit(self, net, shape, context):
-        """Whether they are bound to the present arrays of a net, and to images of this shape."""
+        """Whether the passes are bound to a net's current arrays and to images of this shape."""
         same = zip(self._bound_to, _arrays(net, context), strict=True)
         return self._images.shape == shape and all(one is other for one, other in same)
 
     def load(self, images, widths):
-        """Copy in what the next passes read."""
+        """Copy in the inputs of the next passes."""
         images.copyto(self._images)
         widths.copyto(self._widths)
 

@@ -10,25 +10,25 @@ from models.gluon.runtime import mx
 from gluoncv.loss import DistillationSoftmaxCrossEntropyLoss
 from gluoncv.model_zoo import get_model
 
-from models.gluon.arrays import load_parameters
-from models.gluon.mobilenet_v1 import MobileNetV1
-from models.recipe import SMOOTHING, learning_rates
+from models.gluon.arrays import load_parameters, load_weights
+from models.gluon.plain import PlainNet
+from models.recipe import SUPERNET, learning_rates
 from utils.errors import UserError
 
 
-def make_trainer(net, options, steps, kvstore="device"):
-    """Return the trainer of an initialised network: SGD with Nesterov momentum.
+def make_trainer(net, schedule, steps, dtype="float32", kvstore="device"):
+    """Return the trainer of an initialised network for a Schedule, with epochs of `steps` steps.
 
-    kvstore: what adds up the gradients of several devices, a name or a KVStore
+    kvstore: what sums the gradients of several devices, a name or a KVStore
     """
-    if options.no_wd:
+    if schedule.no_wd:
         for parameter in net.collect_params(".*beta|.*gamma|.*bias").values():
             parameter.wd_mult = 0.0
     settings = {
-        "wd": options.wd,
-        "momentum": options.momentum,
-        "lr_scheduler": learning_rates(options, steps),
-        "multi_precision": options.dtype != "float32",
+        "wd": schedule.wd,
+        "momentum": schedule.momentum,
+        "lr_scheduler": learning_rates(schedule, steps),
+        "multi_precision": dtype != "float32",
     }
     # The momenta are saved from the trainer, so they must not live in MXNet's kvstore.
     return mx.gluon.Trainer(
@@ -38,10 +38,10 @@ def make_trainer(net, options, steps, kvstore="device"):
 
 @dataclass(frozen=True)
 class Objective:
-    """The training loss: cross entropy with smoothed, mixed or a teacher's targets, as asked for.
+    """The training loss: cross entropy with smoothed, mixed or a teacher's targets, as configured.
 
     objective(net, images, labels, share) -> recorded losses (B,), where each image is `share` of
-    itself and 1 - share of the image at the same place from the batch's end.
+    itself plus 1 - share of the image at the same position from the batch's end.
     """
 
     classes: int
@@ -71,46 +71,55 @@ class Objective:
         return mx.nd.one_hot(labels, self.classes, 1 - self.smoothing + off, off)
 
 
-def make_objective(options, classes, contexts):
-    """Return the Objective that the options ask for."""
-    soft = options.mixup or options.label_smoothing
-    teacher = load_teacher(options, classes, contexts) if options.teacher else None
+def make_objective(targets, network, contexts, execution, supernet=None):
+    """Return the Objective of Targets; a teacher runs as the Execution says.
+
+    supernet: TrainedWeights of its widest network, if that is the teacher
+    """
+    soft, teacher = targets.mixup or targets.label_smoothing, None
+    if targets.teacher:
+        teacher = load_teacher(targets, network, contexts, execution, supernet)
     if teacher is None:
         loss = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=not soft)
     else:
         loss = DistillationSoftmaxCrossEntropyLoss(
-            options.temperature, options.hard_weight, sparse_label=not soft
+            targets.temperature, targets.hard_weight, sparse_label=not soft
         )
     return Objective(
-        classes,
-        options.dtype,
+        network.classes,
+        execution.dtype,
         soft,
-        SMOOTHING if options.label_smoothing else 0.0,
+        targets.smoothing,
         loss,
         teacher,
-        options.temperature,
+        targets.temperature,
     )
 
 
-def load_teacher(options, classes, contexts):
-    """Return the network to distil, from a .params file or downloaded by its gluon-cv name.
+def load_teacher(targets, network, contexts, execution, supernet=None):
+    """Return the teacher: a supernet, from a .params file or downloaded by its gluon-cv name.
 
-    Raises UserError if it cannot be had or has other classes.
+    Raises UserError if it cannot be loaded or has other classes.
     """
     # Differs from gluon-cv: a teacher may also be a file written by this project.
-    if options.teacher.endswith(".params"):
-        teacher = MobileNetV1(options.teacher_configuration, classes)
-        load_parameters(teacher, options.teacher, contexts)
+    if targets.teacher == SUPERNET:
+        teacher = PlainNet(network, targets.teacher_configuration)
+        teacher.initialize(ctx=contexts)
+        load_weights(teacher, supernet)
+    elif targets.teacher.endswith(".params"):
+        teacher = PlainNet(network, targets.teacher_configuration)
+        load_parameters(teacher, targets.teacher, contexts)
     else:
         try:
-            teacher = get_model(options.teacher, pretrained=True, classes=classes, ctx=contexts)
-        # Of a missing network, an unknown name, other classes, a broken download.
+            about = {"classes": network.classes, "ctx": contexts}
+            teacher = get_model(targets.teacher, pretrained=True, **about)
+        # No connection, an unknown name, other classes, a broken download.
         except (OSError, ValueError, RuntimeError, AssertionError, KeyError) as error:
             raise UserError(
-                f"teacher {options.teacher} is no .params file and cannot be fetched from "
-                f"gluon-cv's model zoo for {classes} classes ({str(error).splitlines()[0]})"
+                f"teacher {targets.teacher} is not a .params file and cannot be fetched from "
+                f"gluon-cv's model zoo for {network.classes} classes ({str(error).splitlines()[0]})"
             ) from None
-    teacher.cast(options.dtype)
-    if options.mode == "hybrid":
+    teacher.cast(execution.dtype)
+    if execution.mode == "hybrid":
         teacher.hybridize(static_alloc=True, static_shape=True)
     return teacher

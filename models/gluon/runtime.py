@@ -1,20 +1,21 @@
-"""The one place that imports MXNet: `from models.gluon.runtime import mx`; contexts and dtypes.
+"""The one place that imports MXNet: `from models.gluon.runtime import mx`; contexts, processes.
 
 MXNet 1.9.1 asks NumPy for `np.bool`, which NumPy 1.24 removed: give it back before the import.
 In a server or scheduler of MXNet's launcher the import does its work and ends the process.
 """
 
+import contextlib
 import os
 
 import numpy as np
 
 from utils.errors import UserError
-from utils.processes import end_with_parent, mxnet_role
+from utils.processes import ALONE, Processes, end_with_parent, mxnet_role
 
 if mxnet_role():
     end_with_parent()
 else:
-    os.environ.pop("DMLC_ROLE", None)  # left over from something else: MXNet would abort by it
+    os.environ.pop("DMLC_ROLE", None)  # left over from something else: MXNet would abort
 if "bool" not in vars(np):
     vars(np)["bool"] = bool
 # One workspace for all operators, not four: they run one after the other anyway.
@@ -33,7 +34,7 @@ DTYPES = ("float16", "float32")
 def contexts(num_gpus=None):
     """Return the list of devices to train on.
 
-    num_gpus: None for the GPUs that are there, else the CPU; 0 for the CPU
+    num_gpus: None for all GPUs present, or the CPU if there are none; 0 for the CPU
     Raises UserError if there are fewer GPUs than asked for.
     """
     present = mx.context.num_gpus() if _features.is_enabled("CUDA") else 0
@@ -56,3 +57,29 @@ def check_dtype(dtype, devices):
     if dtype == "float16" and any(device.device_type == "cpu" for device in devices):
         raise UserError("float16 needs a GPU: MXNet has no float16 convolutions on a CPU")
     return dtype
+
+
+@contextlib.contextmanager
+def joined_processes(kv_store):
+    """Yield (Processes, kvstore) as started by MXNet's launcher, connected in the block.
+
+    kv_store: the name of a KVStore; unless it begins with "dist", there is one process, and the
+              name itself is yielded: it sums the gradients of the process's devices
+    Raises UserError for a "dist" store if MXNet's launcher did not start this process.
+    """
+    if not kv_store.startswith("dist"):
+        yield ALONE, kv_store
+        return
+    if mxnet_role() is None:
+        raise UserError(
+            f"--kv-store {kv_store} needs a scheduler and servers: start it by "
+            "python -m utils.mxnet_launch -n WORKERS --launcher local"
+        )
+    store = mx.kv.create(kv_store)
+    try:
+        yield Processes(store.rank, store.num_workers), store
+    except BaseException:
+        if store.num_workers > 1:
+            # Otherwise the process would wait for the others at its end, and they for it.
+            mx.base._LIB.MXKVStoreSetBarrierBeforeExit(store.handle, 0)
+        raise

@@ -1,4 +1,4 @@
-"""The slimmable MobileNet-v1 in Gluon, and its training step.
+"""The slimmable network in Gluon, and its training step.
 
 It holds the parameters of the greatest widths and makes three kinds of passes with them:
 
@@ -6,56 +6,61 @@ It holds the parameters of the greatest widths and makes three kinds of passes w
     net.masked(images, widths)  every image at its own width in every layer, by masks
     net.narrow(images)          at the least widths, on slices of the parameters
 
-A masked channel equals a removed one, so that the narrow pass gives what masks would give, at the
-cost of the narrow net.
+A masked channel is equivalent to a removed one, so the narrow pass computes what masks would, at
+the cost of the narrow net.
 Source: Yu and Huang 2019 (sandwich rule, in-place distillation); Berman et al. 2020.
 """
 
 import numpy as np
 
-from models.gluon.mobilenet_v1 import MobileNetV1, plain_layout
 from models.gluon.passes import SharedPasses
+from models.gluon.plain import Maker, PlainNet, plain_layout
 from models.gluon.runtime import mx
-from models.mobilenet_v1 import BASE_WIDTHS, check_within
 from models.supernet import SandwichLosses
 
 _hard_cross_entropy = mx.gluon.loss.SoftmaxCrossEntropyLoss()
 _soft_cross_entropy = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=False)
 
 
-class MaskedPass(MobileNetV1):
+class MaskedPass(PlainNet):
     """The pass in which every image has its own width in every layer.
 
-    Called with images of shape (B, 3, H, W) and widths of shape (B, 14); returns logits of shape
-    (B, classes). An image's channels beyond its width are zero where a layer mixes channels: before
-    every pointwise layer, behind the depthwise BatchNorm and ReLU (or the shift of BatchNorm would
-    leak as a constant), and before the classifier.
+    Called with images of shape (B, 3, H, W) and widths of shape (B, layers); returns logits of
+    shape (B, classes). An image's channels beyond its width are zero where a step mixes channels:
+    before every convolution but depthwise ones, after a depthwise BatchNorm and ReLU (or the shift
+    of BatchNorm would leak as a constant), after additions, and before the classifier.
     # Differs from the paper: no masks before depthwise layers. These work channel by channel, so
     # that masks change nothing in the channels that count; but their zeros would count in the
     # batch statistics.
     """
 
     def hybrid_forward(self, F, images, widths):
-        x = images
-        for index, layer in enumerate(self.features):
-            x = layer(x)
-            is_depthwise, is_last = index % 2 == 1, index == len(self.features) - 1
-            if is_depthwise or is_last:
-                column = index // 2  # of the width of these channels
-                width = F.slice_axis(widths, axis=1, begin=column, end=column + 1).reshape((-1,))
-                # Each image's channels are its sequence. A pass with F.broadcast_mul(x, mask)
-                # takes twice as long: it goes backward into the masks too.
-                x = F.SequenceMask(x, width, use_sequence_length=True, axis=1)
-                if not is_last:  # its gradient comes in the layout of a convolution
-                    x = plain_layout(F, x)
-        return self.classifier(self.pool(x))
+        return self.network.run(images, Masks(F, self, widths))
 
 
-class SlimmableMobileNetV1(mx.gluon.Block):
+class Masks(Maker):
+    """Runs the steps of a network, masking each image to its widths."""
+
+    def __init__(self, F, net, widths):
+        super().__init__(F, net)
+        self._widths = widths
+
+    def masked(self, step, x):
+        if step.mask is None:
+            return x
+        width = self.F.slice_axis(self._widths, axis=1, begin=step.mask, end=step.mask + 1)
+        # Each image's channels are its sequence. A pass with F.broadcast_mul(x, mask) takes twice
+        # as long: it goes backward into the masks too.
+        x = self.F.SequenceMask(x, width.reshape((-1,)), use_sequence_length=True, axis=1)
+        return plain_layout(self.F, x)  # its gradient comes in the layout of a convolution
+
+
+class SlimmableNet(mx.gluon.Block):
     """The net of the greatest widths, whose parameters serve all narrower configurations too.
 
+    network: a Description
     smallest, largest: configurations, the least and the greatest width of every layer
-    full, masked, narrow: its three passes; called itself, it makes the full-width one
+    full, masked, narrow: its three passes; calling the net makes the full-width one
     Gradients add up over passes (grad_req "add") until they are set to zero.
     Running statistics are those of the full-width pass; the masked pass reads them and never
     updates them, the narrow pass has its own. Other configurations need their own as well:
@@ -63,12 +68,12 @@ class SlimmableMobileNetV1(mx.gluon.Block):
     Raises UserError if a width of smallest is greater than largest's.
     """
 
-    def __init__(self, smallest, largest=BASE_WIDTHS, classes=1000):
+    def __init__(self, network, smallest, largest):
         super().__init__()
-        self.full = MobileNetV1(largest, classes)
+        self.full = PlainNet(network, largest)
         shared = self.full.collect_params()
         # With a momentum of 1 running statistics stay as they are.
-        self.masked = MaskedPass(largest, classes, momentum=1, params=shared)
+        self.masked = MaskedPass(network, largest, momentum=1, params=shared)
         self.narrow = narrow_pass(self.full, smallest)
         for parameter in shared.values():
             if parameter.grad_req != "null":
@@ -88,7 +93,7 @@ class SlimmableMobileNetV1(mx.gluon.Block):
         return self.full(images)
 
     def _collect_params_with_prefix(self, prefix=""):
-        """Name every parameter once: Gluon, to save and load them, would name it once per pass."""
+        """Name every parameter once; Gluon would save and load it once per pass."""
         first_names = {}
         for name, parameter in super()._collect_params_with_prefix(prefix).items():
             first_names.setdefault(parameter, name)
@@ -96,20 +101,21 @@ class SlimmableMobileNetV1(mx.gluon.Block):
 
 
 def narrow_pass(wide, configuration):
-    """Return the pass that a net cut out of a MobileNetV1 makes, with gradients into the wide net.
+    """Return the pass of a net cut out of a PlainNet, with gradients into the wide net.
 
     It is a plain net with every parameter replaced by a slice of the wide net's. Only the running
-    statistics are its own, for MXNet cannot update a slice.
+    statistics are its own, because MXNet cannot update a slice.
     Its widths are rounded up to multiples of 16, for which oneDNN has one set of fast kernels, the
-    same ones as in the masked pass. The channels too many are off, and their weights get no
-    gradient: scale and shift of their BatchNorm are zero.
+    same ones as in the masked pass. The surplus channels are off and their weights get no
+    gradient, because the scale and shift of their BatchNorm are zero.
     Raises UserError that names the layer if a width is greater than the wide net's.
     """
-    configuration = check_within(configuration, wide.configuration)
+    network = wide.network
+    configuration = network.check_within(configuration, wide.configuration)
     pairs = zip(configuration, wide.configuration, strict=True)
     rounded = [min(-(-width // 16) * 16, greatest) for width, greatest in pairs]
-    plain = MobileNetV1(rounded, wide.classes, prefix="narrow_")
-    exact = MobileNetV1(configuration, wide.classes, prefix=plain.prefix).collect_params()
+    plain = PlainNet(network, rounded, prefix="narrow_")
+    exact = PlainNet(network, configuration, prefix=plain.prefix).collect_params()
     shared = wide.collect_params()
     parameters = mx.gluon.ParameterDict("")
     slices = {}
@@ -129,13 +135,13 @@ def narrow_pass(wide, configuration):
 
 
 def cut_out(net, configuration):
-    """Return the MobileNetV1 of a configuration with copies of a slimmable net's parameters.
+    """Return the PlainNet of a configuration with copies of a slimmable net's parameters.
 
-    Its running statistics are the full-width pass's: reestimate_batch_norm makes its own.
+    Its running statistics are the full-width pass's; reestimate_batch_norm computes its own.
     Raises UserError that names the layer if a width is greater than net's.
     """
     wide = net.full
-    plain = MobileNetV1(check_within(configuration, wide.configuration), wide.classes)
+    plain = PlainNet(wide.network, wide.network.check_within(configuration, wide.configuration))
     plain.initialize(ctx=wide.classifier.weight.list_ctx())
     shared = wide.collect_params()
     for name, parameter in plain.collect_params().items():
@@ -144,9 +150,9 @@ def cut_out(net, configuration):
 
 
 def _leading(F, array, shape):
-    """Return the slice of an array that begins at 0 and has the shape; only 2 axes may differ.
+    """Return the leading slice of an array, of this shape; only the first 2 axes may differ.
 
-    Not by F.slice: it kills the process (SIGFPE) when the array is a depthwise weight that a pass
+    F.slice would kill the process (SIGFPE) when the array is a depthwise weight that a pass
     in inference mode has left in oneDNN's layout.
     """
     for axis, size in enumerate(shape[:2]):
@@ -157,9 +163,9 @@ def _leading(F, array, shape):
 def sandwich_step(net, images, labels, widths):
     """Compute the gradients of one training step, and return its SandwichLosses.
 
-    net: SlimmableMobileNetV1
+    net: SlimmableNet
     images, labels, widths: lists with one array per context, as gluon's split_and_load returns
-        them: images of shape (B, 3, H, W), class numbers (B,), random widths (B, 14)
+        them: images of shape (B, 3, H, W), class numbers (B,), random widths (B, layers)
     Gradients are the sum of the three passes' and the mean over the images of all contexts: the
     optimiser's step is trainer.step(1). Each pass goes backward before the next one starts, so
     that the activations of only one are needed at a time, and all take turns in one memory.

@@ -1,56 +1,54 @@
-"""The slimmable network as train_nas.py trains it in MXNet: optimiser, steps, accuracies."""
+"""The slimmable network as train_nas.py trains it in MXNet, on one or more devices."""
+
+import contextlib
 
 import numpy as np
 
-from models.gluon.arrays import load_network, load_optimiser, network_arrays, optimiser_arrays
+from models.gluon.arrays import (
+    load_network,
+    load_optimiser,
+    load_weights,
+    network_arrays,
+    optimiser_arrays,
+)
 from models.gluon.batches import batches
-from models.gluon.mobilenet_v1 import reestimate_batch_norm
+from models.gluon.plain import reestimate_batch_norm
 from models.gluon.runtime import contexts, mx
-from models.gluon.slimmable import SlimmableMobileNetV1, cut_out, sandwich_step
-from utils.images.batches import epoch_batches, full_batches, validation_batches
-from utils.progress import progress_bar
-
-REESTIMATION_IMAGES = 512  # training images that BatchNorm statistics are re-estimated on
+from models.gluon.slimmable import SlimmableNet, cut_out, sandwich_step
+from models.supernet import Supernet
 
 
-class MXNetSupernet:
-    """A slimmable MobileNet-v1 with SGD: one sandwich step at a time, on one or more devices."""
+@contextlib.contextmanager
+def open_supernet(space, schedule, execution, workers):
+    """Yield an MXNetSupernet, which trains in one process."""
+    yield MXNetSupernet(space, schedule, execution, workers)
 
-    def __init__(self, space, *, num_gpus, momentum, weight_decay, batch_size, workers, seed):
+
+class MXNetSupernet(Supernet):
+    """A Supernet in MXNet."""
+
+    def __init__(self, space, schedule, execution, workers=0):
         """
-        space:      the SearchSpace whose least and greatest widths the network has
-        num_gpus:   None for all GPUs that there are, else the CPU; 0 for the CPU
-        batch_size: images per batch, over all devices
-        workers:    processes that read images
+        space:     the SearchSpace whose least and greatest widths the network has
+        schedule, workers: see Supernet
+        execution: an Execution, of which only the number of GPUs matters here
         """
-        self._contexts = contexts(num_gpus)
-        self._batch_size, self._workers, self._seed = batch_size, workers, seed
-        mx.random.seed(seed)
-        self._net = SlimmableMobileNetV1(space.smallest, space.largest, space.classes)
+        super().__init__(schedule, batches, workers)
+        self._contexts = contexts(execution.num_gpus)
+        mx.random.seed(schedule.seed)
+        self._net = SlimmableNet(space.description, space.smallest, space.largest)
         self._net.initialize(ctx=self._contexts)
         self._trainer = mx.gluon.Trainer(
             self._net.collect_params(),
             "sgd",
-            {"momentum": momentum, "wd": weight_decay},
+            {"momentum": schedule.momentum, "wd": schedule.wd},
             update_on_kvstore=False,  # the momenta go into checkpoints
         )
 
     @property
     def device(self):
-        """Where the network is, for people: 'MXNet on cpu(0)'."""
+        """A description of where the network is: 'MXNet on cpu(0)'."""
         return "MXNet on " + ", ".join(map(str, self._contexts))
-
-    def steps(self, train):
-        """Return the number of steps of an epoch; UserError if there are too few images for one."""
-        return full_batches(len(train), self._batch_size)
-
-    def batches(self, train, epoch, first=0):
-        """Yield the (images, labels) of an epoch, shuffled by the seed and the epoch.
-
-        first: the number of batches at the beginning that are left out
-        """
-        keys = epoch_batches(len(train), self._batch_size, self._seed, epoch)
-        return batches(train, keys[first:], self._workers)
 
     def step(self, images, labels, widths, learning_rate):
         """Train one batch; returns its SandwichLosses.
@@ -64,35 +62,18 @@ class MXNetSupernet:
         self._trainer.step(1)  # the gradients are means over the batch already
         return losses
 
-    def accuracies(self, configurations, train, val):
-        """Return the validation accuracy of sub-networks, 0 to 1 each.
+    def cut_out(self, configuration):
+        """Return the plain net of a configuration."""
+        return cut_out(self._net, configuration)
 
-        Each sub-network is cut out of the weights, and its BatchNorm statistics are re-estimated
-        on training images. Broken images are not counted.
-        """
-        nets = [self._sub_network(configuration, train) for configuration in configurations]
-        correct, seen = np.zeros(len(nets)), 0
-        keys = validation_batches(len(val), self._batch_size)
-        read = batches(val, keys, self._workers, fill=False)
-        bar = progress_bar(read, "validation", len(keys), leave=False)
-        for images, labels in bar:
-            seen += len(labels)
-            for x, y in zip(self._split(images), self._split(labels), strict=True):
-                for index, net in enumerate(nets):
-                    correct[index] += int(
-                        (net(x).argmax(axis=1) == y.astype("float32")).sum().asscalar()
-                    )
-        return [float(number) / seen for number in correct]
+    def reestimated(self, net, images):
+        """Return a net with BatchNorm statistics re-estimated on the images."""
+        return reestimate_batch_norm(net, images)
 
-    def _sub_network(self, configuration, train):
-        net = cut_out(self._net, configuration)
-        size = min(self._batch_size, len(train))
-        keys = epoch_batches(len(train), size, self._seed, epoch=0)
-        keys = keys[: max(1, REESTIMATION_IMAGES // size)]
-        read = progress_bar(
-            batches(train, keys, self._workers), "statistics", len(keys), leave=False
-        )
-        return reestimate_batch_norm(net, (images for images, _ in read))
+    def judged(self, nets, images, labels):
+        """Return, for each net, how many images it classifies correctly and its summed losses."""
+        shards = list(zip(self._split(images), self._split(labels), strict=True))
+        return [np.sum([_judged(net(x), y) for x, y in shards], axis=0) for net in nets]
 
     def _split(self, array):
         devices = self._contexts[: len(array)]  # a last batch may have fewer images than devices
@@ -102,7 +83,22 @@ class MXNetSupernet:
         """Return the parameters and the optimiser's momenta as arrays for a checkpoint."""
         return network_arrays(self._net) | optimiser_arrays(self._trainer, self._net)
 
+    @staticmethod
+    def to_numpy(images):
+        """Return a batch of images as a NumPy array."""
+        return images.asnumpy()
+
+    def load_weights(self, weights):
+        """Start at TrainedWeights of the widest network."""
+        load_weights(self._net.full, weights)
+
     def load_arrays(self, arrays, path):
-        """Take over the parameters and momenta of a checkpoint, which was read from path."""
+        """Load the parameters and momenta of a checkpoint that was read from path."""
         load_network(self._net, arrays, path)
         load_optimiser(self._trainer, self._net, arrays, path)
+
+
+def _judged(logits, labels):
+    correct = (logits.argmax(axis=1) == labels.astype("float32")).sum()
+    losses = mx.gluon.loss.SoftmaxCrossEntropyLoss()(logits, labels)
+    return correct.asscalar(), losses.sum().asscalar()

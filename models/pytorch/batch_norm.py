@@ -7,15 +7,15 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 
-MAP_AXES = (0, 2, 3)  # of (B, C, H, W): those that statistics are taken over
+MAP_AXES = (0, 2, 3)  # of (B, C, H, W): the axes that statistics are taken over
 
 
 def batch_norm(x, norm, *, tracks, synchronised):
     """Normalise x, shape (B, C, H, W), by its batch's statistics; scale and shift by norm's.
 
-    norm:         a BatchNorm2d of at least C channels; its first C count
-    tracks:       whether norm's running statistics follow the batch's; needs all of its channels
-    synchronised: whether the batch is that of all processes, an equal share each
+    norm:         a BatchNorm2d of at least C channels, of which the first C are used
+    tracks:       whether norm's running statistics are updated; needs all of its channels
+    synchronised: whether statistics are over the images of all processes, an equal share each
     """
     channels = x.shape[1]
     weight, bias = norm.weight[:channels], norm.bias[:channels]
@@ -33,8 +33,8 @@ def batch_norm(x, norm, *, tracks, synchronised):
 class _SynchronisedBatchNorm(torch.autograd.Function):
     """(x, scale, shift, epsilon) -> (y, mean, variance); statistics in at least single precision.
 
-    The gradients of scale and shift are this process's share: the training step adds them up with
-    those of all other parameters.
+    The gradients of scale and shift are this process's share: the training step sums them over the
+    processes, like those of all other parameters.
     """
 
     @staticmethod

@@ -19,10 +19,10 @@ def batches(dataset, keys, workers, pin_memory=False, timeout_s=120, *, fill=Tru
     """Yield (images float32 (B, 3, H, W), labels int64 (B,)) for each list of a dataset's keys.
 
     dataset:    dataset[key] -> (float32 image (3, H, W), int label), as in utils.images.batches
-    keys:       lists of keys; the order of the batches is theirs, whatever the number of workers
+    keys:       lists of keys; batches come in this order, whatever the number of workers
     workers:    worker processes of one thread each; 0 reads in this process
     pin_memory: whether the tensors lie in memory that a GPU can copy from on its own
-    fill:       whether another image takes a broken one's place, or its row is left out
+    fill:       whether another image replaces a broken one; otherwise its row is left out
     Raises what the dataset raises, from a worker, too; UserError if a worker dies or does not
     answer within timeout_s; what utils.images.broken.good_images raises. No worker outlives the
     generator.
@@ -61,7 +61,7 @@ def _next(iterator, workers, timeout_s):
     """Return the next batch, None after the last; UserError if its worker is lost."""
     try:
         return next(iterator, None)
-    except (ConnectionError, EOFError):  # the worker took the memory of a batch along
+    except (ConnectionError, EOFError):  # a dead worker took a batch's memory along
         pass
     except RuntimeError as error:
         if not str(error).startswith("DataLoader"):  # the loader's own: "DataLoader timed out"
@@ -72,8 +72,8 @@ def _next(iterator, workers, timeout_s):
 class _WholeBatches:
     """A dataset whose items are whole batches, or the error that kept one from being read.
 
-    Errors that are told in one line, that is: PyTorch would raise an error of a worker with the
-    worker's traceback for a message.
+    This is for errors that are reported in one line: PyTorch would raise a worker's error with the
+    worker's traceback as its message.
     """
 
     def __init__(self, dataset):
@@ -94,8 +94,9 @@ def _as_it_is(batch):
 def _start(loader):
     """Return the loader's iterator, with its workers started.
 
-    With the first one PyTorch installs a handler that raises a dead worker's error wherever this
-    process is, in the middle of a training step, too. It is taken out again: the reader notices.
+    With the first worker PyTorch installs a handler that raises a dead worker's error wherever this
+    process is, even in the middle of a training step. It is removed again: the reader notices a
+    dead worker by itself.
     """
     handler = signal.getsignal(signal.SIGCHLD)
     with held_interrupts():

@@ -5,29 +5,29 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from models.pytorch.arrays import load_parameters
-from models.pytorch.mobilenet_v1 import MobileNetV1
+from models.pytorch.arrays import load_parameters, load_weights
+from models.pytorch.plain import PlainNet
 from models.pytorch.sgd import NesterovSGD
-from models.recipe import SMOOTHING
+from models.recipe import SUPERNET, learning_rates
 from utils.errors import UserError
 
 
-def make_optimiser(net, options, rates):
-    """Return the NesterovSGD of a network."""
-    spared = [p for p in net.parameters() if options.no_wd and p.ndim == 1]  # biases and BatchNorm
-    decayed = [p for p in net.parameters() if not (options.no_wd and p.ndim == 1)]
-    groups = [{"params": decayed, "wd": options.wd}]
+def make_optimiser(net, schedule, steps):
+    """Return the NesterovSGD of a network for a Schedule, with epochs of `steps` steps."""
+    spared = [p for p in net.parameters() if schedule.no_wd and p.ndim == 1]  # biases and BatchNorm
+    decayed = [p for p in net.parameters() if not (schedule.no_wd and p.ndim == 1)]
+    groups = [{"params": decayed, "wd": schedule.wd}]
     if spared:
         groups.append({"params": spared, "wd": 0.0})
-    return NesterovSGD(groups, rates, options.momentum)
+    return NesterovSGD(groups, learning_rates(schedule, steps), schedule.momentum)
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The training loss: cross entropy with smoothed, mixed or a teacher's targets, as asked for.
+    """The training loss: cross entropy with smoothed, mixed or a teacher's targets, as configured.
 
-    objective(net, images, labels, share) -> losses (B,), where each image is `share` of itself and
-    1 - share of the image at the same place from the batch's end.
+    objective(net, images, labels, share) -> losses (B,), where each image is `share` of itself plus
+    1 - share of the image at the same position from the batch's end.
     """
 
     classes: int
@@ -53,24 +53,27 @@ class Objective:
         return self.hard_weight * losses + (1 - self.hard_weight) * soft
 
 
-def make_objective(options, classes, device):
-    """Return the Objective that the options ask for."""
+def make_objective(targets, network, device, supernet=None):
+    """Return the Objective of Targets; supernet: TrainedWeights of its widest network."""
     return Objective(
-        classes,
-        SMOOTHING if options.label_smoothing else 0.0,
-        load_teacher(options, classes, device) if options.teacher else None,
-        options.temperature,
-        options.hard_weight,
+        network.classes,
+        targets.smoothing,
+        load_teacher(targets, network, device, supernet) if targets.teacher else None,
+        targets.temperature,
+        targets.hard_weight,
     )
 
 
-def load_teacher(options, classes, device):
-    """Return the network to distil, from a .params file; UserError if it cannot be had."""
-    if not options.teacher.endswith(".params"):
+def load_teacher(targets, network, device, supernet=None):
+    """Return the teacher, a supernet or from a .params file; UserError if it cannot be loaded."""
+    if targets.teacher != SUPERNET and not targets.teacher.endswith(".params"):
         raise UserError(
-            f"teacher {options.teacher} is no .params file: the names of gluon-cv's networks need "
-            "--framework mxnet"
+            f"teacher {targets.teacher} is not a .params file: the names of gluon-cv's networks "
+            "need --framework mxnet"
         )
-    teacher = MobileNetV1(options.teacher_configuration, classes).eval()
-    load_parameters(teacher, options.teacher)
+    teacher = PlainNet(network, targets.teacher_configuration).eval()
+    if targets.teacher == SUPERNET:
+        load_weights(teacher, supernet)
+    else:
+        load_parameters(teacher, targets.teacher)
     return teacher.to(device, memory_format=torch.channels_last)

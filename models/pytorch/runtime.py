@@ -2,15 +2,17 @@
 
 import contextlib
 import datetime
+import gc
+import importlib
 
 import torch
 import torch.distributed as dist
 
 from utils.errors import UserError
-from utils.processes import local_rank, ranks
+from utils.processes import ALONE, Processes, local_rank, world_size
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-# With another process that is silent: longer than compiling, or a validation batch, can take.
+# For a process that is silent: longer than compiling or a validation batch can take.
 PATIENCE = datetime.timedelta(minutes=30)
 
 
@@ -45,38 +47,52 @@ def check_dtype(dtype, device):
 
 
 def autocast(device, dtype):
-    """Return the context manager of forward passes whose operators choose the precision."""
+    """Return the context manager of forward passes in dtype, where operators allow it."""
     return torch.autocast(device.type, DTYPES[dtype], enabled=dtype != "float32")
 
 
 @contextlib.contextmanager
 def joined_processes(device):
-    """Yield (rank, number of processes) of torchrun's processes, connected; (0, 1) without it.
+    """Yield the Processes that torchrun started, connected in the block; one process without it.
 
     Raises UserError if another process ends, or does not answer for PATIENCE.
+    What communicates, like a DistributedDataParallel, has to be let go of in the block: gloo's
+    threads end with the last reference to their process group, and one that still frees a tensor
+    when the interpreter ends kills the process ("terminate called without an active exception").
     """
-    if ranks() == 1:
-        yield 0, 1
+    if world_size() == 1:
+        yield ALONE
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
+    importlib.import_module("torch._dynamo")  # imported later, it would keep the process group
     with lost_processes_named():
         dist.init_process_group(backend, timeout=PATIENCE)
         try:
-            yield dist.get_rank(), dist.get_world_size()
+            yield Processes(dist.get_rank(), dist.get_world_size())
         finally:
             dist.destroy_process_group()
+            gc.collect()
+
+
+def sum_over_processes(numbers, device):
+    """Return a list of numbers, each summed over all processes, which wait for each other here."""
+    if not dist.is_initialized():
+        return numbers
+    total = torch.tensor(numbers, dtype=torch.float64, device=device)
+    dist.all_reduce(total)
+    return total.tolist()
 
 
 @contextlib.contextmanager
 def lost_processes_named():
-    """Raise UserError in the block, also used as a decorator, if another process is lost."""
+    """Raise UserError if another process is lost: a context manager or a decorator."""
     try:
         yield
     except RuntimeError as error:
         text = str(error).lower()
         timed_out = "timed out" in text
         is_lost = isinstance(error, dist.DistError) or timed_out or "connection" in text
-        if ranks() == 1 or not is_lost:
+        if world_size() == 1 or not is_lost:
             raise
     else:
         return

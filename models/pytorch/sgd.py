@@ -4,7 +4,7 @@ import torch
 
 
 class _WithMomenta(torch.optim.Optimizer):
-    """Keeps a momentum, zeros at first, for every parameter."""
+    """Keeps a momentum for every parameter, zero at first."""
 
     def __init__(self, groups, defaults):
         super().__init__(groups, defaults)
@@ -20,7 +20,7 @@ class _WithMomenta(torch.optim.Optimizer):
 
 
 class MomentumSGD(_WithMomenta):
-    """SGD by the update of MXNet's `sgd`:  v = m v - lr (g + wd w),  then  w += v.
+    """SGD with the update of MXNet's `sgd`:  v = m v - lr (g + wd w),  then  w += v.
 
     The learning rate is part of the momentum: where it changes, torch.optim.SGD differs.
     learning_rate is an attribute, to be set before every step.
@@ -42,12 +42,12 @@ class MomentumSGD(_WithMomenta):
 
 
 class NesterovSGD(_WithMomenta):
-    """SGD with Nesterov momentum by the update of MXNet's `nag`, which PyTorch's SGD has not.
+    """SGD with Nesterov momentum and the update of MXNet's `nag`, which PyTorch's SGD lacks.
 
         w += m² v - (1 + m) lr (g + wd w),  then  v = m v - lr (g + wd w)
 
     The learning rate is part of the momentum, so that the two differ where it changes; and MXNet's
-    kernel writes w in place before it computes v, whose decay is that of the new w.
+    kernel updates w in place before it computes v, which therefore decays the new w.
     groups: {"params": […], "wd": …}; rates: the learning rate as a function of the update's number
     """
 

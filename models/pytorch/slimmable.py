@@ -1,4 +1,4 @@
-"""The slimmable MobileNet-v1 in PyTorch, and its training step.
+"""The slimmable network in PyTorch, and its training step.
 
 It holds the parameters of the greatest widths and makes three kinds of passes with them, each in
 training mode:
@@ -7,8 +7,8 @@ training mode:
     net.masked(images, widths)         every image at its own width in every layer, by masks
     net.narrow(images, configuration)  all images at the same widths, on slices of the parameters
 
-A masked channel equals a removed one, so that the narrow pass gives what masks would give, at the
-cost of the narrow net.
+A masked channel is equivalent to a removed one, so the narrow pass computes what masks would, at
+the cost of the narrow net.
 Source: Yu and Huang 2019 (sandwich rule, in-place distillation); Berman et al. 2020.
 """
 
@@ -19,34 +19,34 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
 
-from models.mobilenet_v1 import BASE_WIDTHS, check_within
 from models.pytorch.batch_norm import batch_norm
-from models.pytorch.mobilenet_v1 import MobileNetV1, convolutions, initialised
+from models.pytorch.plain import Maker, PlainNet, initialised
 from models.supernet import SandwichLosses
 
 
-class SlimmableMobileNetV1(nn.Module):
+class SlimmableNet(nn.Module):
     """The net of the greatest widths, whose parameters serve all narrower configurations too.
 
+    network: a Description
     smallest, largest: configurations, the least and the greatest width of every layer
     seed: of the parameters, as `initialised` makes them
-    Activations lie channels-last, which convolutions and BatchNorm are fastest with.
+    Activations are channels-last, the fastest layout for convolutions and BatchNorm.
     Running statistics are those of the full-width pass; no other pass reads or updates any.
     Where processes train together, batch statistics are those of all their images.
     Raises UserError if a width of smallest is greater than largest's.
     """
 
-    def __init__(self, smallest, largest=BASE_WIDTHS, classes=1000, seed=0):
+    def __init__(self, network, smallest, largest, seed=0):
         super().__init__()
-        self.wide = initialised(MobileNetV1(largest, classes), seed)
+        self.wide = initialised(PlainNet(network, largest), seed)
         self.wide.to(memory_format=torch.channels_last)
-        self.smallest = check_within(smallest, self.wide.configuration)
+        self.smallest = network.check_within(smallest, self.wide.configuration)
 
     def forward(self, images, widths=None, one_for_all=False):
-        """Make the pass that the arguments ask for, for wrappers that know no other method.
+        """Make the pass that the arguments select, for wrappers that call no other method.
 
         widths: None for full width, else each image's
-        one_for_all: whether all widths are equal, for the narrow pass of this process alone
+        one_for_all: whether all images have the same widths: a narrow pass of this process alone
         """
         if widths is None:
             return self.full(images)
@@ -55,15 +55,15 @@ class SlimmableMobileNetV1(nn.Module):
         return self.masked(images, widths)
 
     def full(self, images):
-        """Return the logits (B, classes) of images (B, 3, H, W); running statistics follow."""
+        """Return the logits (B, classes) of images (B, 3, H, W), and update running statistics."""
         return self._logits(images, self.wide.configuration, tracks=True)
 
     def masked(self, images, widths):
         """Return the logits of images, each at its own widths: an integer tensor (B, layers).
 
-        An image's channels beyond its width are zero where a layer mixes channels: before every
-        pointwise layer, behind the depthwise BatchNorm and ReLU (or the shift of BatchNorm would
-        leak as a constant), and before the classifier.
+        An image's channels beyond its width are zero where a step mixes channels: before every
+        convolution but depthwise ones, after a depthwise BatchNorm and ReLU (or the shift of
+        BatchNorm would leak as a constant), after additions, and before the classifier.
         # Differs from the paper: no masks before depthwise layers. These work channel by channel,
         so that masks change nothing in the channels that count; but their zeros would count in
         the batch statistics.
@@ -71,30 +71,48 @@ class SlimmableMobileNetV1(nn.Module):
         return self._logits(images, self.wide.configuration, widths=widths)
 
     def narrow(self, images, configuration, synchronised=True):
-        """Return the logits that the net cut out for a configuration has in training mode.
+        """Return the logits of the net cut out for a configuration, in training mode.
 
         synchronised: whether all processes make this pass, each with its share of the images
         Raises UserError that names the layer if a width is greater than the net's.
         """
-        configuration = check_within(configuration, self.wide.configuration)
+        configuration = self.wide.network.check_within(configuration, self.wide.configuration)
         return self._logits(images, configuration, synchronised=synchronised)
 
-    def _logits(self, images, configuration, *, widths=None, tracks=False, synchronised=True):
+    def _logits(self, images, configuration, **how):
         x = images.contiguous(memory_format=torch.channels_last)
-        layers = convolutions(self.wide)
-        for index, (conv, norm) in enumerate(layers):
-            is_depthwise = index % 2 == 1
-            width = configuration[index // 2]  # a depthwise layer keeps the width before it
-            groups = width if is_depthwise else 1
-            weight = conv.weight[:width] if is_depthwise else conv.weight[:width, : x.shape[1]]
-            x = F.conv2d(x, weight, None, conv.stride, conv.padding, groups=groups)
-            x = batch_norm(x, norm, tracks=tracks, synchronised=synchronised)
-            if widths is not None and (is_depthwise or index == len(layers) - 1):
-                # A mask in front of a ReLU is a mask behind it. In place: BatchNorm goes backward
-                # from its input, so that the masked pass holds no more than one without masks.
-                x.mul_(channel_mask(widths[:, index // 2], x))
-            x = F.relu_(x)
-        weight, bias = self.wide.classifier.weight, self.wide.classifier.bias
+        return self.wide.network.run(x, Pass(self.wide, configuration, **how))
+
+
+class Pass(Maker):
+    """Runs the steps in training mode on the first channels of a net's parameters.
+
+    configuration: how many; widths: each image's own, (B, layers), by masks; None for no masks
+    tracks, synchronised: see batch_norm
+    """
+
+    def __init__(self, wide, configuration, *, widths=None, tracks=False, synchronised=True):
+        super().__init__(wide)
+        self._shapes = wide.network.kernel_shapes(configuration)
+        self._widths = widths
+        self._statistics = {"tracks": tracks, "synchronised": synchronised}
+
+    def normalised(self, step, x, conv, norm):
+        outputs, inputs, *_ = self._shapes[step.index]
+        groups = outputs if step.depthwise else 1
+        weight = conv.weight[:outputs, :inputs]
+        x = F.conv2d(x, weight, None, conv.stride, conv.padding, groups=groups)
+        return batch_norm(x, norm, **self._statistics)
+
+    def finished(self, step, x):
+        if self._widths is not None and step.mask is not None:
+            # Masking before a ReLU equals masking after it. In place: later steps need only the
+            # masked values, so the masked pass takes no more memory than one without masks.
+            x.mul_(channel_mask(self._widths[:, step.mask], x))
+        return super().finished(step, x)
+
+    def classify(self, step, x):
+        weight, bias = self.net.classifier.weight, self.net.classifier.bias
         return F.linear(x.mean((2, 3)), weight[:, : x.shape[1]], bias)
 
 
@@ -106,13 +124,13 @@ def channel_mask(widths, x):
 
 @torch.no_grad()
 def cut_out(net, configuration):
-    """Return the MobileNetV1 of a configuration with copies of a slimmable net's parameters.
+    """Return the PlainNet of a configuration with copies of a slimmable net's parameters.
 
-    Its running statistics are the full-width pass's: reestimate_batch_norm makes its own.
+    Its running statistics are the full-width pass's; reestimate_batch_norm computes its own.
     Raises UserError that names the layer if a width is greater than net's.
     """
     wide = net.wide
-    plain = MobileNetV1(check_within(configuration, wide.configuration), wide.classes)
+    plain = PlainNet(wide.network, wide.network.check_within(configuration, wide.configuration))
     plain.to(wide.classifier.weight, memory_format=torch.channels_last)
     whole = wide.state_dict()
     for name, array in plain.state_dict().items():
@@ -128,12 +146,12 @@ def sandwich_step(
     images, labels, widths: this process's share of the batch, tensors (B, 3, H, W), (B,) and
         (B, layers): class numbers, and the random configuration of every image
     groups: 0, or the number of equal groups of successive images that have the same configuration:
-        each passes on the net cut out for it, with batch statistics of its own
+        each passes through the net cut out for it, with its own batch statistics
     autocast: torch.autocast to make the forward passes in; scaler: GradScaler of the losses
     reducing: where processes train together, the DistributedDataParallel of the net
     Gradients are the sum of the three passes', and the mean over all processes' images; losses are
-    all processes' in their order. Each pass goes backward before the next one starts, so that the
-    activations of only one are needed at a time.
+    those of all processes, in order. Each pass goes backward before the next one starts, so that
+    the activations of only one are needed at a time.
     """
     net.zero_grad(set_to_none=True)
     autocast = autocast or nullcontext()
@@ -157,8 +175,8 @@ def sandwich_step(
     random, soft_random = [], []  # … and random widths
     parts = (array.chunk(groups or 1) for array in (images, labels, target, widths))
     for index, (x, y, t, rows) in enumerate(zip(*parts, strict=True), start=1):
-        # DistributedDataParallel takes the mean over the processes of what gradients have added up
-        # to when the backward pass of its own call ends: so it makes the last pass only.
+        # DistributedDataParallel averages the accumulated gradients over the processes when the
+        # backward pass of its own call ends, so it makes only the last pass.
         forward = reducing if reducing and index == (groups or 1) else net
         with autocast:
             logits = forward(x, rows, bool(groups))
@@ -170,7 +188,7 @@ def sandwich_step(
 
 
 def _gathered(losses):
-    """Return the losses of all processes, (4, images), of this one's."""
+    """Return the losses of all processes, (4, images), given this one's."""
     if not dist.is_initialized():
         return losses
     parts = [torch.empty_like(losses) for _ in range(dist.get_world_size())]

@@ -1,29 +1,29 @@
-"""A chain under budgets in the form that label setting works on: framed, scaled, exact sums."""
+"""A chain under budgets, prepared for label setting: framed, scaled, with exact sums."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from nas import mrf
+from nas.transitions import Transitions, check, pack_pairwise, pad
 from utils.errors import UserError
 
-GRID = 2.0**46  # a limit is divided into so many parts; sums of parts are exact in float64
+GRID = 2.0**46  # parts that a limit is divided into; sums of parts are exact in float64
 
 
 @dataclass(frozen=True)
 class BudgetedChain:
-    """A chain whose first and last nodes are dummies: one state, no score, nothing used up.
+    """A chain whose first and last nodes are dummies: one state, score 0, no resources used.
 
     unary:     (N, S), scores relative to the best of their node, so at most 0
-    resources: (m, N-1, S, S), in units of the scales and rounded to multiples of 1 / GRID, so that
-               equal sums compare equal whatever the unit of the input
-    sizes:     (N,), the number of states of each node
+    resources: (m, T), what transitions use, in units of the scales and rounded to multiples of
+               1 / GRID, so that equal sums compare equal whatever the unit of the input
     budgets:   (m,), the limits in units of the scales
     """
 
     unary: np.ndarray
+    transitions: Transitions
     resources: np.ndarray
-    sizes: np.ndarray
     budgets: np.ndarray
     scales: np.ndarray
     offset: float  # the sum of the best scores of the nodes
@@ -33,11 +33,11 @@ class BudgetedChain:
     def of(cls, unary, pairwises, limits):
         """Return the chain of N unary potentials, m lists of N-1 pairwise resources, m limits.
 
-        States whose score is -inf are left out. Raises ValueError for shapes that disagree, NaN,
-        +inf or negative resources, UserError for a node without a state left or a limit of NaN.
+        States whose score is -inf are left out. Raises ValueError for shapes that disagree, NaN or
+        negative resources, UserError for a node without a state left or a limit of NaN.
         """
         for pairwise in pairwises:
-            mrf.pad(unary, pairwise)
+            check(unary, pairwise, np.inf)
         origin, scores = [], [np.zeros(1)]
         for layer, potential in enumerate(unary, start=1):
             seen = np.flatnonzero(np.asarray(potential) > -np.inf)
@@ -45,18 +45,20 @@ class BudgetedChain:
                 raise UserError(f"no width of layer {layer} has a score: nothing to search")
             origin.append(seen)
             scores.append(np.asarray(potential, np.float64)[seen])
-        best = [potential.max() for potential in scores]
         scores.append(np.zeros(1))
-        sizes = np.array([len(potential) for potential in scores])
-        dense = np.zeros((len(sizes), sizes.max()))
-        for row, potential in zip(dense, scores, strict=True):
-            row[: len(potential)] = potential - potential.max()
+        best = [potential.max() for potential in scores]
+        framed = [_framed(pairwise, origin) for pairwise in pairwises]
+        transitions, values = pack_pairwise(framed, [len(potential) for potential in scores])
+        if not (values >= 0).all():
+            raise ValueError("latencies and other resources must be numbers of at least 0")
         scaled = [
-            _scaled(_framed(pairwise, origin, sizes), float(limit))
-            for pairwise, limit in zip(pairwises, limits, strict=True)
+            _scaled(row, transitions, float(limit))
+            for row, limit in zip(values, limits, strict=True)
         ]
-        resources, budgets, scales = (np.array(parts) for parts in zip(*scaled, strict=True))
-        return cls(dense, resources, sizes, budgets, scales, float(sum(best)), tuple(origin))
+        parts, budgets, scales = map(np.array, zip(*scaled, strict=True))
+        relative = pad([potential - most for potential, most in zip(scores, best, strict=True)])
+        offset = float(sum(best))
+        return cls(relative, transitions, parts, budgets, scales, offset, tuple(origin))
 
     def input_states(self, states):
         """Return states of this chain as states of the input, a tuple of ints."""
@@ -64,41 +66,31 @@ class BudgetedChain:
             int(seen[state]) for seen, state in zip(self.origin, states[1:-1], strict=True)
         )
 
-    def spent(self, states):
-        """Return what states use up of each resource, in units of the scales, shape (m,)."""
-        nodes = np.arange(len(self.sizes) - 1)
-        return self.resources[:, nodes, states[:-1], states[1:]].sum(axis=1)
-
     def score(self, states):
         """Return the score of states, at most 0, summed from the first node to the last."""
-        total = 0.0
-        for node, state in enumerate(states):
-            total += self.unary[node, state]
-        return total
+        return float(mrf.unary_sum(self.unary, states))
 
 
-def _framed(pairwise, origin, sizes):
-    """Return one resource of the states that have a score, dummies included: (N-1, S, S)."""
-    blocks = [
-        np.asarray(block, np.float64)[rows][:, columns]
-        for block, rows, columns in zip(pairwise, origin[:-1], origin[1:], strict=True)
-    ]
-    dense = np.zeros((len(sizes) - 1, max(sizes), max(sizes)))
-    dense[1:-1] = mrf.pad_pairwise(blocks, sizes[1:-1])
-    if not (dense >= 0).all():
-        raise ValueError("latencies and other resources must be finite and at least 0")
-    return dense
+def _framed(pairwise, origin):
+    """Return one resource of the states that have a score, dummies included, block by block."""
+    blocks = [np.zeros((1, len(origin[0])))]
+    for block, rows, columns in zip(pairwise, origin[:-1], origin[1:], strict=True):
+        blocks.append(np.asarray(block)[np.ix_(rows, columns)])
+    return [*blocks, np.zeros((len(origin[-1]), 1))]
 
 
-def _scaled(resource, limit):
-    """Return a resource in parts of its scale, the limit as a budget of it, and the scale."""
+def _scaled(values, transitions, limit):
+    """Return a resource in parts of its scale, the limit as a budget, and the scale.
+
+    The parts are multiples of 1 / GRID, off by at most half of it: a configuration whose latency is
+    exactly the target is feasible. They are capped at twice the scale, which no budget allows.
+    """
     if np.isnan(limit):
         raise UserError("the target is NaN")
-    most = resource.max(axis=(1, 2)).sum()
+    of_pairs = np.split(values, transitions.starts[1:, 0])
+    most = np.array([part.max(initial=0.0) for part in of_pairs]).sum()
     # A limit above the greatest sum is lowered to it: it may be infinite.
     limit = min(limit, most)
     scale = limit if limit > 0 else most or 1.0
-    # Twice the scale is as forbidden as more. Every summand is off by half a part at most: a
-    # target that is exactly a configuration's latency is kept by it.
-    parts = np.rint(np.minimum(resource / scale, 2.0) * GRID) / GRID
-    return parts, limit / scale + len(resource) / GRID, scale
+    parts = np.rint(np.minimum(values / scale, 2.0) * GRID) / GRID
+    return parts, limit / scale + len(of_pairs) / GRID, scale

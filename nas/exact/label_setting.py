@@ -1,7 +1,7 @@
 """Label setting along a chain: every undominated way to spend several budgets, as compiled kernels.
 
-A label is a partial configuration: row (score so far, budget left of each resource). Everything in
-it is better when greater, so a label dominates another if no column is less. The labels of a node
+A label is a partial configuration: row (score so far, budget left of each resource). In every
+column greater is better, so a label dominates another if no column is less. The labels of a node
 are grouped by state: those of state s are rows starts[s]:starts[s + 1], by decreasing first budget.
 With one resource their scores then increase.
 Source: label setting for resource-constrained shortest paths (Dumitrescu and Boland 2003).
@@ -12,15 +12,16 @@ from typing import NamedTuple
 import numpy as np
 
 from nas.compiled import njit
+from nas.transitions import Transitions
 
 
 class _Problem(NamedTuple):
     """A BudgetedChain, and the bounds by which labels are left out."""
 
     unary: np.ndarray  # (N, S)
-    resources: np.ndarray  # (m, N-1, S, S)
-    sizes: np.ndarray  # (N,)
-    least: np.ndarray  # (m, N, S), what the nodes after a state use up at least
+    transitions: Transitions
+    resources: np.ndarray  # (m, T)
+    least: np.ndarray  # (m, N, S), the least that the nodes after a state use
     gammas: np.ndarray  # (K, m), multipliers of the Lagrangian bounds
     rest: np.ndarray  # (K, N, S), the best Lagrangian value of the nodes after a state
     floor: float  # labels whose bound is less are left out
@@ -34,58 +35,58 @@ class _List(NamedTuple):
 
 
 def undominated(chain, gammas, floor, capacity):
-    """Return the undominated configurations of a BudgetedChain that keep its budgets.
+    """Return the undominated feasible configurations of a BudgetedChain.
 
     gammas: (K, m), multipliers of the Lagrangian bounds. K = 0: none; then the answer is empty
-    and dropped is inf as soon as the capacity does not suffice
+    and dropped is inf once the capacity is exceeded
     floor: configurations of lesser score may be left out
-    capacity: at most so many labels are kept per state, those of greatest bound
+    capacity: the most labels kept per state, those of greatest bound
     Returns (labels, states, dropped, work): labels (L, 1 + m) as above, ordered, states (L, N), the
-    greatest bound of what was dropped for want of capacity (-inf: nothing was), and how many
-    labels were looked at.
+    greatest bound of the labels dropped for lack of capacity (-inf: none), and the number of
+    labels examined.
     """
-    rest = _to_end(chain.unary, chain.resources, chain.sizes, gammas)
-    problem = _Problem(
-        chain.unary, chain.resources, chain.sizes, least_to_end(chain), gammas, rest, float(floor)
-    )
+    of_chain = chain.unary, chain.transitions, chain.resources
+    rest = _to_end(*of_chain, gammas)
+    problem = _Problem(*of_chain, least_to_end(chain), gammas, rest, float(floor))
     labels, starts = np.array([[0.0, *chain.budgets]]), np.array([0, 1])
     parents, groups, dropped, work = [], [starts], -np.inf, 0
-    for node in range(1, len(chain.sizes)):
+    for node in range(1, len(chain.unary)):
         labels, starts, rows, lost, looked_at = _extend(node, labels, starts, problem, capacity)
         parents.append(rows)
         groups.append(starts)
         dropped, work = max(dropped, lost), work + looked_at
         if dropped == np.inf:
-            return labels[:0], np.empty((0, len(chain.sizes)), np.int64), dropped, work
+            return labels[:0], np.empty((0, len(chain.unary)), np.int64), dropped, work
     rows = np.arange(len(labels))
-    states = np.zeros((len(labels), len(chain.sizes)), dtype=np.int64)
-    for node in range(len(chain.sizes) - 1, 0, -1):
+    states = np.zeros((len(labels), len(chain.unary)), dtype=np.int64)
+    for node in range(len(chain.unary) - 1, 0, -1):
         states[:, node] = np.searchsorted(groups[node], rows, side="right") - 1
         rows = parents[node - 1][rows]
     return labels, states, dropped, work
 
 
 def least_to_end(chain):
-    """Return what the nodes after a state use up at least of each resource, shape (m, N, S)."""
+    """Return the least that the nodes after a state use of each resource, shape (m, N, S)."""
     each = np.eye(len(chain.budgets))
-    return -_to_end(0 * chain.unary, chain.resources, chain.sizes, each)
+    return -_to_end(0 * chain.unary, chain.transitions, chain.resources, each)
 
 
 @njit
-def _to_end(unary, resources, sizes, gammas):
+def _to_end(unary, transitions, resources, gammas):
     """Return the best sum of unary - gamma * resources over the nodes after i, if i is in state s.
 
     Shape (K, N, S), one for each row of gammas (K, m).
     """
+    sizes, starts, ends = transitions
     best = np.zeros((len(gammas), *unary.shape))
     for k in range(len(gammas)):
         for i in range(len(sizes) - 2, -1, -1):
             for s in range(sizes[i]):
                 top = -np.inf
-                for t in range(sizes[i + 1]):
-                    value = unary[i + 1, t] + best[k, i + 1, t]
+                for j in range(starts[i, s], starts[i, s + 1]):
+                    value = unary[i + 1, ends[j]] + best[k, i + 1, ends[j]]
                     for r in range(len(resources)):
-                        value -= gammas[k, r] * resources[r, i, s, t]
+                        value -= gammas[k, r] * resources[r, j]
                     top = max(top, value)
                 best[k, i, s] = top
     return best
@@ -97,18 +98,23 @@ def _extend(node, labels, starts, problem, capacity):
 
     Returns (labels, starts, parents, dropped, work); parents: the row that each label came from.
     """
-    states, columns = problem.sizes[node], labels.shape[1]
+    sizes, begins, ends = problem.transitions
+    states, columns = sizes[node], labels.shape[1]
     fresh, kept, merged, out = _room(states, columns, len(labels), capacity)
     new_starts = np.zeros(states + 1, np.int64)
+    following = begins[node - 1].copy()  # per state before, its first transition to t or beyond
     dropped, work = -np.inf, 0
     for t in range(states):
         number = 0
         for s in range(len(starts) - 1):
-            found = _step(node, s, t, labels, starts, problem, fresh)
-            work += starts[s + 1] - starts[s]
+            found, j = 0, following[s]
+            if j < begins[node - 1, s + 1] and ends[j] == t:
+                found = _step(node, s, j, labels, starts, problem, fresh)
+                following[s] += 1
+                work += starts[s + 1] - starts[s]
             if found:
-                # With one resource a label is compared with one other, else with all: 8 take
-                # the time of 1.
+                # With one resource a label is compared with one other, else with all: 8 such
+                # comparisons take the time of 1.
                 work += number + found if columns == 2 else number * found // 8
                 number = _merge(kept, number, fresh, found, merged)
                 kept, merged = merged, kept
@@ -140,17 +146,18 @@ def _room(states, columns, before, capacity):
 
 
 @njit
-def _step(node, s, t, labels, starts, problem, fresh):
-    """Extend the labels of state s by the step to state t of `node`; returns how many may go on."""
-    unary, resources, _, least, gammas, rest, floor = problem
+def _step(node, s, j, labels, starts, problem, fresh):
+    """Extend the labels of state s by transition j to `node`; returns how many may go on."""
+    unary, transitions, resources, least, gammas, rest, floor = problem
     fresh_labels, fresh_rows = fresh
+    t = transitions.ends[j]
     found = 0
     for row in range(starts[s], starts[s + 1]):
         label = fresh_labels[found]
         label[0] = labels[row, 0] + unary[node, t]
         fits = True
         for c in range(1, len(label)):
-            label[c] = labels[row, c] - resources[c - 1, node - 1, s, t]
+            label[c] = labels[row, c] - resources[c - 1, j]
             fits &= label[c] >= least[c - 1, node, t]
         if fits and _bound(label, gammas, rest, node, t) >= floor:
             fresh_rows[found] = row

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nas import mrf
 from nas.constraint import Constraint, InfeasibleError, least_sum
 from nas.exact.budgeted_chain import BudgetedChain
 from nas.exact.constrained_search import EFFORT, solve
@@ -20,8 +21,13 @@ class Front:
     states: np.ndarray  # (n, N)
     scores: np.ndarray  # (n,)
     latencies_ms: np.ndarray  # (n,)
-    gaps: np.ndarray  # (n,), how much a better score at this latency could still be; 0 when proven
-    complete: bool  # every Pareto-optimal pair is here; otherwise those of a sample of targets
+    gaps: np.ndarray  # (n,), how much higher a score at this latency could be; 0 when proven
+    complete: bool  # all Pareto-optimal pairs are here; otherwise those of sampled targets
+
+    def part(self, indices):
+        """Return the Front of some configurations, given by increasing indices."""
+        arrays = self.states, self.scores, self.latencies_ms, self.gaps
+        return Front(*(array[indices] for array in arrays), self.complete)
 
 
 def front(unary, pairwise, others=(), samples=200, capacity=CAPACITY, progress=iter):
@@ -29,13 +35,14 @@ def front(unary, pairwise, others=(), samples=200, capacity=CAPACITY, progress=i
 
     unary:    N arrays; unary[i] has shape (S_i,), scores; -inf for a state without a score
     pairwise: N-1 arrays; pairwise[i] has shape (S_i, S_{i+1}), latencies in ms
-    others:   further Constraints, which every configuration of the front keeps
+    others:   further Constraints, which every configuration of the front satisfies
     Where there are more than `capacity` undominated partial configurations of one state, or other
     constraints, the front is sampled instead: at `samples` targets from the fastest configuration's
     latency to the best's. progress wraps the iterable of these targets, for a progress bar.
-    Raises UserError if a node has no state with a score, InfeasibleError if no configuration keeps
-    the other constraints, ValueError for unfit arrays.
+    Raises UserError if a node has no state with a score, InfeasibleError if no configuration
+    satisfies the other constraints, ValueError for invalid arrays.
     """
+    unary, pairwise = [np.asarray(u) for u in unary], [np.asarray(block) for block in pairwise]
     complete = False
     if not others:
         chain = BudgetedChain.of(unary, [pairwise], [np.inf])
@@ -46,28 +53,25 @@ def front(unary, pairwise, others=(), samples=200, capacity=CAPACITY, progress=i
         states = np.array([chain.input_states(row) for row in states])
         gaps = np.zeros(len(states))
     else:
-        solutions = _sample(unary, pairwise, others, samples, progress)
-        states = np.array([solution.states for solution in solutions])
-        gaps = np.array([solution.gap for solution in solutions])
-    scores = sum(np.asarray(u)[column] for u, column in zip(unary, states.T, strict=True))
-    latencies_ms = np.zeros(len(states))
-    for node, block in enumerate(pairwise):
-        latencies_ms += np.asarray(block)[states[:, node], states[:, node + 1]]
-    kept = _undominated(scores, latencies_ms)
-    return Front(states[kept], scores[kept], latencies_ms[kept], gaps[kept], complete)
+        answers = _sample(unary, pairwise, others, samples, progress)
+        states = np.array([answer.states for answer in answers])
+        gaps = np.array([answer.gap for answer in answers])
+    scores = mrf.unary_sum(unary, states.T)
+    latencies_ms = np.zeros(len(states)) + mrf.pairwise_sum(pairwise, states.T)  # 0 for one node
+    best = _undominated(scores, latencies_ms)
+    return Front(states[best], scores[best], latencies_ms[best], gaps[best], complete)
 
 
 def _sample(unary, pairwise, others, samples, progress):
-    """Return the Solutions at equally spaced targets, each with its share of the effort."""
+    """Return the Answers at equally spaced targets, each with its share of the effort."""
     best = solve(unary, [Constraint(pairwise, np.inf), *others])
-    slowest_ms = Constraint(pairwise, np.inf).value(best.states)
-    solutions = []
-    for target_ms in progress(np.linspace(least_sum(unary, pairwise), slowest_ms, samples)):
-        # Below the least latency of what keeps the other constraints there is nothing.
+    answers = []
+    for target_ms in progress(np.linspace(least_sum(unary, pairwise), best.latency_ms, samples)):
+        # Under the other constraints, the fastest feasible configuration may be slower.
         with suppress(InfeasibleError):
             constraints = [Constraint(pairwise, target_ms), *others]
-            solutions.append(solve(unary, constraints, effort=EFFORT / samples))
-    return solutions
+            answers.append(solve(unary, constraints, effort=EFFORT / samples))
+    return answers
 
 
 def _undominated(scores, latencies_ms):

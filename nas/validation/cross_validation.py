@@ -5,6 +5,7 @@ from collections import defaultdict
 import numpy as np
 
 from nas.latency_fit import check_samples, count_matrix, fit_problem
+from nas.prior import SHARED
 from nas.validation.trials import Trial
 from utils.errors import UserError
 
@@ -35,9 +36,9 @@ def split_folds(configurations, folds, rng):
 class CrossValidator:
     """Fits tables to all folds but one and predicts that one, for one (K, R) after the other."""
 
-    def __init__(self, samples, space, rng, folds=FOLDS, with_prior=True):
-        """samples: list of (configuration, latency in ms per image)."""
-        self.space, self.rng, self.with_prior = space, rng, with_prior
+    def __init__(self, samples, space, rng, folds=FOLDS, prior=SHARED):
+        """samples: list of (configuration, latency in ms per image); prior: as for fit_problem."""
+        self.space, self.rng, self.prior = space, rng, prior
         configurations, self.latencies_ms = check_samples(samples)
         self.configurations = np.array(configurations)
         self.counts = count_matrix(space, configurations)
@@ -47,7 +48,7 @@ class CrossValidator:
 
     def _problem(self, chosen):
         configurations = self.configurations[chosen]
-        return fit_problem(self.space, configurations, self.latencies_ms[chosen], self.with_prior)
+        return fit_problem(self.space, configurations, self.latencies_ms[chosen], self.prior)
 
     def predict(self, regularize, strength, problems=None, tick=lambda: None):
         """Return the latency of each network in ms, predicted by the table that lacks its fold."""
@@ -65,9 +66,8 @@ class CrossValidator:
         return Trial(regularize, strength, *self.error(predicted_ms))
 
     def error(self, predicted_ms):
-        """Return (NRMSE, its standard error) of cross-validated predictions in ms."""
-        mean_ms = self.latencies_ms.mean()
-        squares = (predicted_ms / mean_ms - self.latencies_ms / mean_ms) ** 2
+        """Return (relative error, its standard error) of cross-validated predictions in ms."""
+        squares = (predicted_ms / self.latencies_ms - 1) ** 2
         nrmse = float(np.sqrt(squares.mean()))
         spread = float(squares.std(ddof=1) / np.sqrt(len(squares)))
         return nrmse, spread / (2 * nrmse) if nrmse else 0.0

@@ -42,6 +42,68 @@ def prediction_errors(predicted_ms, measured_ms):
     )
 
 
+@dataclass(frozen=True)
+class RelativeErrors:
+    """Relative errors, predicted / measured - 1, of the networks of one range of latencies."""
+
+    low_ms: float  # of predicted latency, as high_ms
+    high_ms: float
+    networks: int
+    rms: float  # NaN if there is no network, as all below
+    mean: float  # greater than 0: predicted too slow
+    largest: float  # of the greatest absolute value, with its sign
+    inside: float  # the share within a table's interval; NaN without one
+
+
+def errors_by_thirds(predicted_ms, measured_ms, range_ms=None, interval=None):
+    """Return the RelativeErrors of the fastest, middle and slowest third of a latency range.
+
+    predicted_ms, measured_ms: (networks,) in ms per image
+    range_ms: (fastest, slowest) that are divided, by default the predictions' own; the thirds are
+              equal on a logarithmic scale, so that the fast networks are more than a corner of
+              the first one
+    interval: the table's Interval, whose coverage is `inside`
+    Raises UserError if there is no network.
+    """
+    predicted_ms = np.asarray(predicted_ms, dtype=np.float64)
+    measured_ms = np.asarray(measured_ms, dtype=np.float64)
+    if not len(measured_ms):
+        raise UserError("there is no network to validate on")
+    low_ms, high_ms = range_ms or (predicted_ms.min(), predicted_ms.max())
+    edges = np.geomspace(low_ms, high_ms, 4)
+    third = np.searchsorted(edges[1:3], predicted_ms, side="right")
+    return [
+        relative_errors(
+            *edges[i : i + 2], predicted_ms[third == i], measured_ms[third == i], interval
+        )
+        for i in range(3)
+    ]
+
+
+def relative_errors(low_ms, high_ms, predicted_ms, measured_ms, interval=None):
+    """Return the RelativeErrors of networks that are predicted to take low_ms to high_ms."""
+    low_ms, high_ms = float(low_ms), float(high_ms)
+    nothing = float("nan")
+    if not len(measured_ms):
+        return RelativeErrors(low_ms, high_ms, 0, nothing, nothing, nothing, nothing)
+    errors = predicted_ms / measured_ms - 1
+    return RelativeErrors(
+        low_ms,
+        high_ms,
+        len(errors),
+        rms=relative_rms(predicted_ms, measured_ms),
+        mean=float(errors.mean()),
+        largest=float(errors[np.abs(errors).argmax()]),
+        inside=interval.coverage(predicted_ms, measured_ms) if interval else nothing,
+    )
+
+
+def relative_rms(predicted_ms, measured_ms):
+    """Return the root mean square of predicted / measured - 1."""
+    errors = np.asarray(predicted_ms) / np.asarray(measured_ms) - 1
+    return float(np.sqrt(np.mean(errors**2)))
+
+
 def worst_networks(predicted_ms, measured_ms, count=5):
     """Return the indices of the networks of greatest absolute error, the greatest first."""
     errors_ms = np.abs(np.asarray(predicted_ms) - np.asarray(measured_ms))
@@ -51,14 +113,24 @@ def worst_networks(predicted_ms, measured_ms, count=5):
 def spearman(first, second):
     """Return the rank correlation of two arrays (..., n) along their last axis, shape (...).
 
-    NaN where all values of one are equal, as those of a single one are.
+    NaN if all values of one are equal, as a single one always is.
     """
     first, second = np.broadcast_arrays(first, second)
     if first.shape[-1] < 2:
         return np.full(first.shape[:-1], np.nan)[()]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a rank correlation is not defined
+        warnings.simplefilter("ignore")  # of undefined rank correlations
         return spearmanrho(first, second, axis=-1).statistic
+
+
+def partial_spearman(first, second, given):
+    """Return the rank correlation of two arrays (n,) with a third taken out of both.
+
+    NaN if one of them ranks as the third does.
+    """
+    between, a, b = spearman(first, second), spearman(first, given), spearman(second, given)
+    rest = (1 - a**2) * (1 - b**2)
+    return (between - a * b) / rest**0.5 if rest > 1e-12 else float("nan")
 
 
 def spearman_interval(first, second, rng, level=0.9, draws=1000):

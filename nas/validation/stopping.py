@@ -13,32 +13,36 @@ from nas.validation.cross_validation import (
     choose,
     number_of_trials,
 )
+from nas.validation.prediction_errors import errors_by_thirds
 from utils.formatting import percent
 
 FIRST_CHECK = 50  # samples; fewer say too little about their own error
 GROWTH = 1.4  # from one check to the next
-WORTHWHILE = 0.03  # doubling the samples should lower the error by at least 3 % of it
+LEAST_OF_A_THIRD = 10  # networks of a third of the latency range; fewer do not show its error
+WORTHWHILE = 0.03  # doubling the samples should lower the error by at least 3 %, relative
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the samples collected so far say of going on."""
+    """Whether to go on, judging by the samples collected so far."""
 
     samples: int
-    nrmse: float  # cross-validated, relative to the mean latency
+    nrmse: float  # cross-validated, of relative errors
     standard_error: float  # of nrmse
     gain: float  # by which share of the error the last doubling of the samples lowered it
     gain_error: float  # standard error of gain
     target: float
+    thirds: tuple[float, ...] = ()  # errors of the thirds of the latency range with enough networks
 
     @property
     def reached(self):
-        """Whether the error is at most the target, even one standard error up."""
-        return self.nrmse + self.standard_error <= self.target
+        """Whether the error plus one standard error, and each third's error, meet the target."""
+        met = self.nrmse + self.standard_error <= self.target
+        return met and all(error <= self.target for error in self.thirds)
 
     @property
     def exhausted(self):
-        """Whether more samples stopped helping: even one standard error up, the gain is small."""
+        """Whether more samples stopped helping: the gain plus one standard error is small."""
         return self.gain + self.gain_error < WORTHWHILE
 
     @property
@@ -49,6 +53,8 @@ class Verdict:
     def __str__(self):
         error = f"{percent(self.nrmse)} ± {percent(self.standard_error)} %"
         error = f"{self.samples} samples: cross-validated error {error}"
+        if self.thirds:
+            error += f" (by latency, from fast to slow: {', '.join(map(percent, self.thirds))} %)"
         if self.reached:
             return f"{error}: the target of {percent(self.target)} % is reached"
         gain = (
@@ -66,7 +72,7 @@ class Verdict:
 def judge(samples, space, target, rng, tick=None):
     """Return the Verdict on samples, a list of (configuration, latency in ms per image).
 
-    target: the wanted error, root mean square relative to the mean latency
+    target: the wanted error, root mean square of relative errors
     The same held-out networks are predicted by tables fitted to all the other folds and to half
     of them; R is chosen by cross-validation, K hardly matters.
     """
@@ -76,7 +82,7 @@ def judge(samples, space, target, rng, tick=None):
     measured_ms = validator.latencies_ms
     full_ms = validator.predict(best.regularize, best.strength, tick=tick)
     half_ms, _ = validator.predict_from_part(best.regularize, best.strength, 0.5, tick)
-    full, half = ((full_ms - measured_ms) ** 2, (half_ms - measured_ms) ** 2)
+    full, half = ((full_ms / measured_ms - 1) ** 2, (half_ms / measured_ms - 1) ** 2)
     # gain = 1 - sqrt(mean full / mean half); its standard error by the delta method, paired.
     ratio = full.mean() / half.mean()
     spread = np.std(full - ratio * half, ddof=1) / half.mean() / np.sqrt(len(full))
@@ -87,11 +93,16 @@ def judge(samples, space, target, rng, tick=None):
         gain=float(1 - np.sqrt(ratio)),
         gain_error=float(spread / (2 * np.sqrt(ratio))),
         target=target,
+        thirds=tuple(
+            third.rms
+            for third in errors_by_thirds(full_ms, measured_ms)
+            if third.networks >= LEAST_OF_A_THIRD
+        ),
     )
 
 
 def judge_fits():
-    """Return how often `judge` solves a problem at most."""
+    """Return how many problems `judge` solves at most."""
     return (number_of_trials(START, AUTO) + 2) * FOLDS
 
 

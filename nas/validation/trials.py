@@ -10,7 +10,7 @@ class Trial:
 
     regularize: float
     strength: float
-    nrmse: float  # root mean square error on held-out folds / mean measured latency
+    nrmse: float  # root mean square of relative errors on held-out folds
     standard_error: float  # of nrmse
 
 

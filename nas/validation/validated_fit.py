@@ -5,6 +5,7 @@ from dataclasses import asdict
 import numpy as np
 
 from nas.latency_fit import check_samples, check_weights, count_matrix, fit
+from nas.prior import SHARED
 from nas.validation.conformal import LEVEL, Residuals, calibrate
 from nas.validation.cross_validation import (
     AUTO,
@@ -14,6 +15,7 @@ from nas.validation.cross_validation import (
     number_of_trials,
 )
 from nas.validation.trials import LearningPoint, flat_range
+from utils.metadata import times_seen_as_text
 from utils.progress import warn
 
 INTERVAL_FOLDS = 10  # more than for the choice: tables closer to the final one, honest residuals
@@ -21,15 +23,18 @@ SHARES = (0.125, 0.25, 0.5)  # of the training folds, for the learning curve
 FLAT = 0.01  # relative: errors this close to the least count as equal
 
 
-def fit_validated(samples, space, rng, regularize=AUTO, strength=AUTO, metadata=None, tick=None):
-    """Return a LatencyTable whose metadata states how it was chosen and how far to trust it.
+def fit_validated(
+    samples, space, rng, regularize=AUTO, strength=AUTO, metadata=None, tick=None, prior=SHARED
+):
+    """Return a LatencyTable whose metadata state how it was chosen and how far to trust it.
 
     samples:              list of (configuration, latency in ms per image)
     rng:                  divides the samples into folds
     regularize, strength: K and R, numbers or "auto" for cross-validation; strength 0: no prior
+    prior:                one of nas.prior.PRIORS
     tick:                 called after every solved fit, number_of_fits times at most
-    metadata["fit"] of the table states the trials of cross-validation, the conformal interval and
-    its residuals, the learning curve and how often each variable was sampled.
+    metadata.fit of the table states the trials of cross-validation, the conformal interval and
+    its residuals, the learning curve and how many times each variable was sampled.
     Raises UserError and SolverError as `fit`; warns where there are too few samples for intervals.
     """
     tick = tick or (lambda: None)
@@ -38,29 +43,31 @@ def fit_validated(samples, space, rng, regularize=AUTO, strength=AUTO, metadata=
     different = len(set(configurations))
     validation = {}
     if AUTO in {regularize, strength} or different >= INTERVAL_FOLDS:
-        validator = CrossValidator(samples, space, rng, with_prior=strength != 0)
+        validator = CrossValidator(samples, space, rng, prior=prior if strength else None)
         best, trials = choose(validator, regularize, strength, tick)
         regularize, strength = best.regularize, best.strength
         validation["cross_validation"] = _cross_validation(best, trials)
         validation["learning_curve"] = _learning_curve(validator, best, tick)
 
-    table = fit(samples, space, regularize, strength, metadata)
+    table = fit(samples, space, regularize, strength, metadata, prior)
     tick()
     if different >= INTERVAL_FOLDS:
-        validation |= _trust(samples, space, rng, regularize, strength, tick)
+        validator = CrossValidator(
+            samples, space, rng, INTERVAL_FOLDS, prior=prior if strength else None
+        )
+        validation |= _trust(validator, regularize, strength, tick)
     else:
         warn(
             f"{different} different configurations are too few for a "
             f"{LEVEL:.0%} interval, {INTERVAL_FOLDS} are needed"
         )
     seen = count_matrix(space, configurations).sum(axis=0)
-    validation["coverage"] = " ".join(str(int(count)) for count in np.ravel(seen))
-    table.metadata["fit"].update(validation)
-    return table
+    validation["coverage"] = times_seen_as_text(np.ravel(seen))
+    return table.with_metadata(table.metadata.stating_of_fit(**validation))
 
 
 def number_of_fits(regularize, strength):
-    """Return how often fit_validated solves a problem at most."""
+    """Return how many problems fit_validated solves at most."""
     trials = number_of_trials(regularize, strength)
     return (trials + len(SHARES)) * FOLDS + 1 + INTERVAL_FOLDS
 
@@ -88,12 +95,11 @@ def _learning_curve(validator, best, tick):
     return [asdict(point) for point in points]
 
 
-def _trust(samples, space, rng, regularize, strength, tick):
+def _trust(validator, regularize, strength, tick):
     """Return the interval, and the errors that it comes from, of networks left out of the fit."""
-    validator = CrossValidator(samples, space, rng, INTERVAL_FOLDS, with_prior=strength != 0)
     predicted_ms = validator.predict(regularize, strength, tick=tick)
     interval = calibrate(predicted_ms, validator.latencies_ms)
     return {
         "interval": interval and interval.as_dict(),
-        "residuals_per_mille": Residuals(validator.latencies_ms / predicted_ms - 1).as_text(),
+        **Residuals(validator.latencies_ms / predicted_ms - 1, predicted_ms).as_dict(),
     }

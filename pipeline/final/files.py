@@ -1,11 +1,12 @@
 """The files of train_final.py's epochs: pairs of parameters and optimiser states, by name.
 
 mobilenet-0010.params and .states are those after 10 epochs, mobilenet-best.* of the best epoch. The
-states hold a digest of the parameters. A pair is first written under hidden names, then put in its
-place: a kill at any moment leaves the pair from before or the new one, and finish_pairs tidies up.
+states hold a digest of the parameters, and the averaged weights if there are any. A pair is first
+written under hidden names, then put in its place: a kill at any moment leaves the pair from before
+or the new one, and finish_pairs tidies up. What is made of a pair at the end is named after it:
+mobilenet-best.onnx and, of averaged weights, mobilenet-best.averaged.params and .averaged.onnx.
 """
 
-import hashlib
 import os
 import re
 import shutil
@@ -14,20 +15,24 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
+from networks import MOBILENET_V1
+from pipeline.final.supernet import Source
 from utils import checkpoints
+from utils.digest import Digest, digest
 from utils.errors import UserError
-from utils.json_types import Positive
+from utils.json_types import Positive, checked
 
 BEST, RESULTS, CURVES = "best", "results.jsonl", "curves.png"
-KINDS = ("params", "states", "onnx")
+EXPORTS = ("onnx", "tflite")
+MADE_OF_PAIR = (*EXPORTS, "averaged.params", *(f"averaged.{kind}" for kind in EXPORTS))
+KINDS = ("params", "states", *MADE_OF_PAIR)
 HIDDEN = re.compile(rf"\.+mobilenet-(\d+|{BEST})\.({'|'.join(KINDS)})(\..*)?")
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]  # SHA-256
 
 
 class Values(msgspec.Struct, frozen=True):
-    """What a states file tells beside its arrays."""
+    """What a states file holds beside its arrays."""
 
     epoch: Positive
     val_top1: Share  # of this epoch
@@ -35,6 +40,10 @@ class Values(msgspec.Struct, frozen=True):
     configuration: list[Positive]
     framework: Literal["mxnet", "pytorch"]
     parameters: Digest
+    network: str = MOBILENET_V1
+    average: Share | None = None  # decay of averaged weights, None if there are none
+    averaged_val_top1: Share | None = None
+    from_supernet: Source | None = None
 
     @property
     def is_best(self):
@@ -43,7 +52,7 @@ class Values(msgspec.Struct, frozen=True):
 
 
 class Pair(NamedTuple):
-    """The paths of parameters and of their states, empty for none, after so many epochs."""
+    """The paths of an epoch's parameters and of their states, empty for none."""
 
     epoch: int = 0
     params: Path | str = ""
@@ -51,7 +60,7 @@ class Pair(NamedTuple):
 
 
 def of_epoch(epoch):
-    """Return the name of the pair after so many epochs."""
+    """Return the name of the pair of an epoch."""
     return f"{epoch:04d}"
 
 
@@ -61,7 +70,7 @@ def paths(folder, name):
 
 
 def save(training, folder, name, values):
-    """Write a pair from a framework's training; values: those of Values but the digest."""
+    """Write a pair from a framework's training; values: the fields of Values but the digest."""
     params, states = map(_hidden, paths(folder, name))
     try:
         training.save_parameters(params)
@@ -74,7 +83,7 @@ def save(training, folder, name, values):
 
 
 def copy(pair, folder, name):
-    """Write a pair under one more name."""
+    """Write a pair under another name, too."""
     for source, target in zip(pair[1:], paths(folder, name), strict=True):
         shutil.copyfile(source, _hidden(target))
     _put_in_place(folder, name)
@@ -85,19 +94,20 @@ def _hidden(path):
 
 
 def _put_in_place(folder, name):
-    """Give a pair that is whole under hidden names its own; an ONNX file of other parameters goes.
+    """Rename a whole pair from its hidden names; remove what was made of other parameters.
 
-    The states come last, for a kill in between.
+    The states come last, in case of a kill in between.
     """
     params, states = paths(folder, name)
-    params.with_suffix(".onnx").unlink(missing_ok=True)
+    for kind in MADE_OF_PAIR:
+        params.with_suffix(f".{kind}").unlink(missing_ok=True)
     if _hidden(params).exists():
         os.replace(_hidden(params), params)
     os.replace(_hidden(states), states)
 
 
 def finish_pairs(folder):
-    """Put in its place a pair that a killed run wrote whole; remove what else it left half-done."""
+    """Put a whole pair that a killed run left into place; remove what else it left half-done."""
     for path in Path(folder).glob(".mobilenet-*.states"):
         match = HIDDEN.fullmatch(path.name)
         if match and _is_whole_under_hidden_names(folder, match[1]):
@@ -136,7 +146,7 @@ def load_states(states, params, wanted=None):
 
 def _load(states):
     arrays, values = checkpoints.load(states)
-    return arrays, checkpoints.typed(values, Values, states, "a states file of train_final.py")
+    return arrays, checked(values, Values, f"{states} is not a states file of train_final.py")
 
 
 def newest(folder):
@@ -168,14 +178,16 @@ def epoch_of(folder, name):
         return 0
 
 
-def is_due(options, epoch):
-    """Return whether the options ask for a numbered pair after an epoch."""
-    due = options.save_frequency and epoch % options.save_frequency == 0
-    return due or epoch == options.num_epochs
+def is_due(epoch, frequency, last):
+    """Return whether a numbered pair is saved after an epoch.
+
+    frequency: epochs between pairs, 0 for none before the last
+    """
+    return epoch == last or bool(frequency and epoch % frequency == 0)
 
 
 def names_after(epoch, folder):
-    """Return the names of what a folder has of later epochs, whole or not, but for the best."""
+    """Return the names of a folder's pairs of later epochs, whole or not, but not the best."""
     return [of_epoch(each) for each in _epochs(folder) if each > epoch]
 
 
@@ -185,9 +197,9 @@ def names_of_best(folder):
 
 
 def set_aside(names, folder):
-    """Move pairs, their ONNX files and the curves into a new folder earlier-N, which is returned.
+    """Move pairs, what was made of them and the curves into a new folder earlier-N; return it.
 
-    results.jsonl is copied: it is locked, and its lines may go on.
+    results.jsonl is copied: it is locked, and may be continued.
     """
     folder = Path(folder)
     numbers = [re.fullmatch(r"earlier-(\d+)", path.name) for path in folder.glob("earlier-*")]
@@ -197,7 +209,7 @@ def set_aside(names, folder):
     shutil.copyfile(folder / RESULTS, target / RESULTS)
     files = [f"mobilenet-{name}.{kind}" for name in names for kind in KINDS]
     moved = [folder / file for file in (*files, CURVES) if (folder / file).exists()]
-    for path in moved:  # all of them, before the first one goes: a kill must not part a pair
+    for path in moved:  # all of them, before the first one goes: a kill must not split a pair
         _link(path, target / path.name)
     for path in moved:
         path.unlink()
@@ -212,7 +224,7 @@ def _link(source, target):
 
 
 def keep_newest(count, folder):
-    """Remove all but the newest pairs of a folder and the best, and their ONNX files."""
+    """Remove all but the newest pairs of a folder and the best, and what was made of them."""
     for epoch in _epochs(folder)[:-count]:
         for kind in reversed(KINDS):
             (Path(folder) / f"mobilenet-{of_epoch(epoch)}.{kind}").unlink(missing_ok=True)
@@ -223,9 +235,3 @@ def _epochs(folder):
     names = (path.name for path in Path(folder).glob("mobilenet-*.*"))
     matches = (re.fullmatch(rf"mobilenet-(\d+)\.({'|'.join(KINDS)})", name) for name in names)
     return sorted({int(match[1]) for match in matches if match})
-
-
-def digest(path):
-    """Return the SHA-256 of a file in hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

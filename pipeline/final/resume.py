@@ -3,46 +3,54 @@
 import os
 from pathlib import Path
 
+from models.arrays import has_average
+from models.recipe import SUPERNET
 from pipeline.final import files as final_files
 from pipeline.final.files import BEST, CURVES, RESULTS, Pair
 from pipeline.final.results import (
     epochs_and_damage,
     forget_damaged_lines,
     forget_epochs_after,
+    last_result,
     lines_until,
 )
+from pipeline.final.supernet import open_supernet
 from utils.errors import UserError
 from utils.output_paths import LOG, refuse_overwriting
 
 
 def check_paths(options):
-    """Raise UserError for a path of the options that could end a training after its epochs."""
+    """Raise UserError for a path in the options that would fail only after the training."""
+    files = options.files
     for path, expected in (
-        (options.resume_params, "parameters of a network"),
-        (options.resume_states, "states of an optimiser"),
+        (files.resume_params, "parameters of a network"),
+        (files.resume_states, "states of an optimiser"),
     ):
         if path and not Path(path).is_file():
             raise UserError(f"{path} does not exist: expected {expected}")
-    _check_folder(options.save_dir, "--save-dir")
-    if options.tensorboard:
-        _check_folder(Path(options.tensorboard), "--tensorboard")
-    if not options.logging_file.exists():  # an existing one is opened before training
-        _check_folder(options.logging_file.parent, "--logging-file")
-    if options.logging_file.is_dir():
-        raise UserError(f"--logging-file: {options.logging_file} is a folder")
+    _check_folder(files.save_dir, "--save-dir")
+    if files.tensorboard:
+        _check_folder(Path(files.tensorboard), "--tensorboard")
+    if not files.logging_file.exists():  # an existing one is opened before training
+        _check_folder(files.logging_file.parent, "--logging-file")
+    if files.logging_file.is_dir():
+        raise UserError(f"--logging-file: {files.logging_file} is a folder")
     _refuse_overwriting(options)
 
 
 def _refuse_overwriting(options):
-    read = [options.resume_params, options.resume_states, options.teacher]
-    if options.use_rec:
-        read += [options.rec_train, options.rec_train_idx, options.rec_val, options.rec_val_idx]
+    files, data = options.files, options.data
+    read = [files.resume_params, files.resume_states]
+    if options.targets.teacher != SUPERNET:
+        read.append(options.targets.teacher)
+    if data.use_rec:
+        read += [data.rec_train, data.rec_train_idx, data.rec_val, data.rec_val_idx]
     refuse_overwriting(
         [Path(path).expanduser() for path in read if path],
         [
-            (options.logging_file, LOG),
-            (options.save_dir / RESULTS, None),
-            (options.save_dir / CURVES, None),
+            (files.logging_file, LOG),
+            (files.save_dir / RESULTS, None),
+            (files.save_dir / CURVES, None),
         ],
     )
 
@@ -60,29 +68,62 @@ def _check_folder(folder, option):
         raise UserError(f"{option}: {there} cannot be written to")
 
 
-def start(training, options, steps, record):
-    """Load what the options resume from, and clear --save-dir of what is not of this run.
+def begun(files):
+    """Return (configuration, Source or None) of the run that Files resume; None if there is none.
 
-    steps: training batches of an epoch
-    Returns (epochs done, best top-1 so far). Nothing that was trained is removed: what will be
-    written anew is set aside. Raises UserError that names a file which does not fit.
+    Raises UserError, naming the file, for states that cannot be read.
     """
+    if files.resume_states:
+        _, values = final_files.load_states(files.resume_states, files.resume_params)
+        return tuple(values.configuration), values.from_supernet
+    last = last_result(files.save_dir / RESULTS) if files.resume_last else None
+    return last and (last.configuration, last.from_supernet)
+
+
+def start(training, options, supernet, data, record):
+    """Load what the options resume or start from; clear --save-dir of other runs' files.
+
+    supernet: the Supernet of --from-supernet, if it was opened
+    Returns (epochs done, best top-1 so far). Nothing that was trained is removed: what will be
+    rewritten is set aside. Raises UserError, naming the file, if one does not fit.
+    """
+    files = options.files
     if training.rank == 0:
-        final_files.finish_pairs(options.save_dir)
-    training.sum_over_ranks(0)  # wait for the first process
-    pair = Pair(options.resume_epoch, options.resume_params, options.resume_states)
-    if options.resume_last:
-        pair = _newest(options.save_dir, record)
+        final_files.finish_pairs(files.save_dir)
+    training.sum_over_processes(0)  # wait for the first process
+    pair = Pair(files.resume_epoch, files.resume_params, files.resume_states)
+    if files.resume_last:
+        pair = _newest(files.save_dir, record)
     _check_same_files(training, pair)
-    values = _load(training, options, pair, steps, record) if pair.params else None
+    values = None
+    if pair.params:
+        values = _load(training, options, pair, data.steps, record)
+    elif options.source:
+        weights = _first_weights(options, supernet)
+        training.start_at(weights, data.statistics_batches())
     best = values.best_top1 if values else 0.0
-    training.sum_over_ranks(0)  # all have read the files
+    training.sum_over_processes(0)  # all have read the files
     if training.rank == 0:
-        _clear(options, pair, record)
-        if options.resume_last and pair.params:
+        _clear(files, pair, record)
+        if files.resume_last and pair.params:
             best = _complete(options, pair, values, record)
     record.begin(pair.epoch)
     return pair.epoch, best
+
+
+def _first_weights(options, supernet):
+    """Return the TrainedWeights of the sub-network that training starts at.
+
+    supernet: None if a run is resumed that was killed before its first files were written
+    """
+    folder = options.files.from_supernet
+    if not folder:
+        raise UserError(
+            f"{options.files.save_dir} holds no saved epoch of the run to be resumed, which "
+            f"started from a supernet: give --from-supernet {options.source.folder}"
+        )
+    supernet = supernet or open_supernet(folder, options.network, options.source)
+    return supernet.sub_network(options.configuration)
 
 
 def _newest(folder, record):
@@ -103,7 +144,7 @@ def _newest(folder, record):
 
 def _check_same_files(training, pair):
     mark = pair.epoch + (int(final_files.digest(pair.params)[:4], 16) if pair.params else 0)
-    if training.sum_over_ranks(mark) != mark * training.ranks:
+    if training.sum_over_processes(mark) != mark * training.world_size:
         raise UserError("not all processes see the same files to resume from")
 
 
@@ -113,14 +154,20 @@ def _load(training, options, pair, steps, record):
     updates = pair.epoch * steps
     if pair.states:
         wanted = {
-            "framework": options.framework,
+            "framework": options.execution.framework,
             "epoch": pair.epoch,
+            "network": options.network,
             "configuration": list(options.configuration),
         }
         arrays, values = final_files.load_states(pair.states, pair.params, wanted)
     training.load_parameters(pair.params)
     if pair.states:
         training.load_optimiser(arrays, pair.states)
+        if training.averages and not has_average(arrays):
+            record.warn(
+                f"{pair.states} holds no averaged weights: the average starts after epoch "
+                f"{pair.epoch}"
+            )
         if arrays["updates"] != updates:
             record.warn(
                 f"{pair.states} was written after {arrays['updates']} updates, with this data and "
@@ -131,16 +178,16 @@ def _load(training, options, pair, steps, record):
     return values
 
 
-def _clear(options, pair, record):
+def _clear(files, pair, record):
     """Set aside what --save-dir has of other runs, or of later epochs than the resumed one."""
-    folder, results = options.save_dir, options.save_dir / RESULTS
+    folder, results = files.save_dir, files.save_dir / RESULTS
     is_own = pair.params and Path(pair.params).resolve().parent == folder.resolve()
     kept = pair.epoch if is_own else 0  # epochs
-    goes_on = options.resume_last and kept
+    goes_on = files.resume_last and kept
     epochs, damaged = epochs_and_damage(results) if goes_on else ((), [])
-    # Lines after the newest pair come again, as does that of a first epoch whose pair a kill kept
-    # from being written; another run's do not.
-    again = 1 if options.resume_last else kept
+    # Lines after the newest pair will be written again, as will that of a first epoch killed before
+    # its pair was written; another run's will not.
+    again = 1 if files.resume_last else kept
     loses_lines = not goes_on and lines_until(again, results) < results.stat().st_size
     names = final_files.names_after(kept, folder)
     if not (pair.states and 0 < final_files.epoch_of(folder, BEST) <= kept):
@@ -157,10 +204,10 @@ def _clear(options, pair, record):
 
 
 def _complete(options, pair, values, record):
-    """Do what a kill kept the newest pair's run from doing after it; return the best top-1."""
-    folder, best = options.save_dir, values.best_top1
+    """Finish what a kill interrupted after the newest pair was written; return the best top-1."""
+    folder, best = options.files.save_dir, values.best_top1
     names = []
-    if final_files.is_due(options, pair.epoch):
+    if final_files.is_due(pair.epoch, options.files.save_frequency, options.schedule.num_epochs):
         names.append(final_files.of_epoch(pair.epoch))
     if values.is_best:
         names.append(BEST)
@@ -173,6 +220,6 @@ def _complete(options, pair, values, record):
     for name in names:
         if final_files.epoch_of(folder, name) != pair.epoch:
             final_files.copy(pair, folder, name)
-    if options.keep:
-        final_files.keep_newest(options.keep, folder)
+    if options.files.keep:
+        final_files.keep_newest(options.files.keep, folder)
     return best

@@ -3,46 +3,52 @@
 import json
 import math
 
-from models.mobilenet_v1 import parse_configuration
-from models.network import Network
+from msgspec.structs import replace
+
+from nas.search_space import SearchSpace
+from networks import MOBILENET_V1, open_network
+from pipeline.latency.verdict import Verdict, noise_of
+from utils.devices.workload import Workload
 from utils.errors import UserError
 from utils.formatting import rounded_up
 from utils.progress import warn
 
-ONNX_DEVICES = ("onnxruntime", "openvino")
+ONNX_DEVICES = ("onnxruntime", "openvino", "command")
 FOLDED = ", BatchNorm folded"
 STATISTICS = ("median", "mean", "min", "iqr")
-INPUT_SIZE, CLASSES = 224, 1000  # of configurations, unless they are given
 
 
-def open_networks(args):
-    """Return (networks, input size, classes): a Network or an OnnxFile for each text.
+def open_networks(texts, device, network=None, input_size=None, classes=None):
+    """Return (networks, a SearchSpace of theirs): a Network or an OnnxFile for each text.
 
-    Raises UserError if the device loads no files, or if sizes disagree with the files' or the
-    arguments'.
+    network, input_size, classes: None for the files', or the usual ones if there is no file
+    Raises UserError if the device loads no files, or if sizes disagree with the files' or with
+    those given.
     """
-    files = [text for text in args.configurations if text.endswith(".onnx")]
-    if files and args.device not in ONNX_DEVICES:
+    files = [text for text in texts if text.endswith(".onnx")]
+    if files and device not in ONNX_DEVICES:
         raise UserError(
-            f"device {args.device} loads no ONNX file such as {files[0]}: use --device "
-            + " or ".join(ONNX_DEVICES)
+            f"device {device} loads no ONNX file such as {files[0]}: use --device "
+            + f"{', '.join(ONNX_DEVICES[:-1])} or {ONNX_DEVICES[-1]}"
         )
-    opened = [
-        _open_file(text) if text in files else parse_configuration(text)
-        for text in args.configurations
-    ]
-    sizes = []
-    for name, default in (("input_size", INPUT_SIZE), ("classes", CLASSES)):
-        size, source = getattr(args, name), f"--{name.replace('_', '-')}"
-        for file in (each for each in opened if not isinstance(each, tuple)):
+    opened = {text: _open_file(text) for text in files}
+    sizes = {}
+    for name, given, usual in (
+        ("network", network, MOBILENET_V1),
+        ("input_size", input_size, Workload.input_size),
+        ("classes", classes, Workload.classes),
+    ):
+        size, source = given, f"--{name.replace('_', '-')}"
+        for file in opened.values():
             its = getattr(file, name)
-            if size not in {None, its}:
+            if its is not None and size not in {None, its}:
                 what = name.replace("_", " ")
                 raise UserError(f"{file.path} has {what} {its}, {source} has {size}")
-            size, source = its, file.path
-        sizes.append(size or default)
-    networks = [Network(each, *sizes) if isinstance(each, tuple) else each for each in opened]
-    return networks, *sizes
+            size, source = its or size, file.path
+        sizes[name] = size or usual
+    space = SearchSpace(**sizes)
+    parse = open_network(space.network, space.classes).parse
+    return [opened.get(text) or space.network_of(parse(text)) for text in texts], space
 
 
 def _open_file(path):
@@ -55,7 +61,7 @@ def predict(table, network):
     """Return a latency table's prediction in ms, NaN with a warning if it has none."""
     try:
         if network.configuration is None:
-            raise UserError("it does not tell its widths")
+            raise UserError("it does not state its widths")
         return table.predict(network.configuration)
     except UserError as error:
         name = network.path or f"({', '.join(map(str, network.configuration))})"
@@ -63,10 +69,16 @@ def predict(table, network):
         return math.nan
 
 
+def of_all_precisions(metadata, networks):
+    """Return Metadata with the dtype of the networks, which for ONNX files may be any."""
+    dtype = ", ".join(sorted({network.precision or metadata.dtype for network in networks}))
+    return replace(metadata, dtype=dtype, stated={**metadata.stated, "dtype": dtype})
+
+
 def facts(network, workload):
     """Return what is known of a network: configuration, file, precision, MACs and parameters.
 
-    MACs are None where an ONNX file does not tell them.
+    MACs are None where an ONNX file does not state them.
     """
     return {
         **({"file": network.path} if network.path else {}),
@@ -77,10 +89,15 @@ def facts(network, workload):
     }
 
 
-def result(network, timed, prediction_ms, workload, protocol):
+def result(
+    network, timed, prediction_ms, workload, protocol, table_reference_ms=None, target_ms=None
+):
     """Return what was measured of one Network or OnnxFile as a dictionary; times in ms.
 
     prediction_ms: None if nothing was to be predicted, NaN if it could not be
+    table_reference_ms: the reference network's latency when the table was measured: the latency is
+        scaled to that machine speed, too; None: it is not
+    target_ms: the verdict on it is added; None: there is no target
     Numbers that are not known are None.
     """
     measurement = timed.measurement
@@ -96,47 +113,57 @@ def result(network, timed, prediction_ms, workload, protocol):
         "runs": len(measurement.times_s),
         "gmacs_per_s": known["macs"] and known["macs"] * workload.batch_size / batch_s / 1e9,
     }
+    if table_reference_ms:
+        reference_ms = 1e3 * timed.reference.reduced_s(protocol.reduction) / workload.batch_size
+        values["reference_ms"], values["table_reference_ms"] = reference_ms, table_reference_ms
+        latency_ms *= table_reference_ms / reference_ms
+        values["at_table_speed_ms"] = latency_ms
     if prediction_ms is not None:
         is_known = not math.isnan(prediction_ms)
         values["predicted_ms"] = prediction_ms if is_known else None
         values["prediction_error"] = prediction_ms / latency_ms - 1 if is_known else None
+    if target_ms:
+        noise = noise_of(timed, protocol.reduction, bool(table_reference_ms))
+        verdict = Verdict(latency_ms, target_ms, noise)
+        values["target_ms"], values["target"], values["noise"] = target_ms, verdict.name, noise
     return values
 
 
 def as_json(results, metadata):
     """Return the results and how they were measured as one JSON object."""
-    return json.dumps({"metadata": metadata, "results": results}, indent=2)
+    return json.dumps({"metadata": metadata.stated, "results": results}, indent=2)
 
 
 def as_text(results, metadata):
-    """Return the results for people: a table if there are several."""
+    """Return the results as readable text: a table if there are several."""
     body = _one(results[0]) if len(results) == 1 else _table(results)
     return f"{_conditions(results, metadata)}\n{body}"
 
 
 def _conditions(results, metadata):
-    protocol = metadata["protocol"]
-    how = f"in {protocol['rounds']} rounds" if protocol["rounds"] else "in a row"
-    size = metadata["search_space"]["input_size"]
-    version = ", ".join(" ".join(pair) for pair in metadata["versions"].items())
+    protocol = metadata.protocol
+    how = f"in {protocol.rounds} rounds" if protocol.rounds else "in a row"
+    space = SearchSpace.from_dict(metadata.search_space)
+    version = ", ".join(" ".join(pair) for pair in metadata.versions.items())
+    version = f" ({version})" if version else ""
     precisions = ", ".join(sorted({values["precision"] for values in results}))
+    where = f"{metadata.device} on {metadata.host}" if metadata.host else metadata.device
     return (
-        f"{metadata['device']}: {metadata['device_name']}; {_runtime(results, metadata)} "
-        f"({version})\n"
-        f"{precisions}, batch {metadata['batch_size']}, input {size}×{size}, "
-        f"{metadata['search_space']['classes']} classes, "
-        f"{metadata['threads']} thread(s); {protocol['iterations']} runs {how} "
-        f"after {protocol['warmup']} untimed; {protocol['clock']} time; "
-        f"latency = {protocol['reduction']}, ms per image"
+        f"{where}: {metadata.device_name}; {_runtime(results, metadata)}{version}\n"
+        f"{precisions}, batch {metadata.batch_size}, input {space.input_size}×{space.input_size}, "
+        f"{space.classes} classes, "
+        f"{metadata.threads} thread(s); {protocol.iterations} runs {how} "
+        f"after {protocol.warmup} untimed; {protocol.clock} time; "
+        f"latency = {protocol.reduction}, ms per image"
     )
 
 
 def _runtime(results, metadata):
-    """Return the runtime's name; what it says of BatchNorm is of configurations, not of files."""
-    name, folded, rest = metadata["runtime"].partition(FOLDED)
+    """Return the runtime's name; what it says of BatchNorm does not hold for files."""
+    name, folded, rest = metadata.runtime.partition(FOLDED)
     files = sum("file" in values for values in results)
     if not folded or not files:
-        return metadata["runtime"]
+        return metadata.runtime
     return name + rest if files == len(results) else f"{name}{FOLDED} (files as they are){rest}"
 
 
@@ -154,6 +181,14 @@ def _one(values):
         f"parameters {rounded_up(values['parameters'] / 1e6)} M, "
         f"{_number(values, 'gmacs_per_s')} GMAC/s"
     )
+    if "at_table_speed_ms" in values:
+        lines.append(
+            f"at the table's machine speed {rounded_up(values['at_table_speed_ms'])} ms: reference "
+            f"network {values['reference_ms']:.4g} ms, "
+            f"{values['table_reference_ms']:.4g} ms when the table was measured"
+        )
+    if "target" in values:
+        lines.append(str(_verdict(values)))
     if "predicted_ms" in values:
         error = values["prediction_error"]
         lines.append(
@@ -169,7 +204,10 @@ def _table(results):
     with_prediction = "predicted_ms" in results[0]
     heading = f"{'latency':>9}" + "".join(f"{name:>9}" for name in STATISTICS)
     heading += f"{'MMACs':>9}{'Mparams':>9}{'GMAC/s':>9}"
+    with_speed, with_target = (name in results[0] for name in ("at_table_speed_ms", "target"))
+    heading += f"{'table speed':>13}" if with_speed else ""
     heading += f"{'predicted':>11}{'error':>8}" if with_prediction else ""
+    heading += f"{'target':>11}{'noise':>8}" if with_target else ""
     precision = 2 + max(len(text) for text in ("precision", *(r["precision"] for r in results)))
     lines = [f"{heading}{'precision':>{precision}}  configuration"]
     for values in results:
@@ -177,13 +215,20 @@ def _table(results):
         row += "".join(f"{values['image_ms'][name]:9.4g}" for name in STATISTICS)
         row += f"{_number(values, 'macs', 1e6):>9}{rounded_up(values['parameters'] / 1e6):>9}"
         row += f"{_number(values, 'gmacs_per_s'):>9}"
+        row += f"{rounded_up(values['at_table_speed_ms']):>13}" if with_speed else ""
         if with_prediction:
             error = values["prediction_error"]
             row += f"{_number(values, 'predicted_ms', unknown='–'):>11}"
             row += f"{'–' if error is None else f'{error:+.1%}':>8}"
+        row += f"{values['target']:>11}{values['noise']:>8.1%}" if with_target else ""
         row += f"{values['precision']:>{precision}}"
         lines.append(f"{row}  {values['file'] if 'file' in values else _widths(values)}")
     return "\n".join(lines)
+
+
+def _verdict(values):
+    latency_ms = values.get("at_table_speed_ms", values["latency_ms"])
+    return Verdict(latency_ms, values["target_ms"], values["noise"])
 
 
 def _widths(values):

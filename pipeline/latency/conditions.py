@@ -1,21 +1,47 @@
 """Comparing the conditions that a latency table was made in with those of other measurements."""
 
-from models.network import REFERENCE
+from dataclasses import asdict
+
+from msgspec import UNSET
+
 from utils.errors import UserError
+from utils.metadata import HERE, Metadata
 from utils.progress import warn
 
-CONDITIONS = ("device", "device_name", "dtype", "batch_size", "threads")
+CONDITIONS = (
+    *("device", "device_name", "command", "command_pattern"),
+    *("dtype", "batch_size", "threads"),
+)
 OF_THE_PROTOCOL = ("reduction", "clock")
 
 
-def refuse_other_networks(table, args):
-    """Raise UserError if a table was made for another input size or number of classes.
+def describe(device_name, device, workload, protocol, space, drawn):
+    """Return the Metadata of measurements: what is measured, on what and how.
 
-    args: of `benchmark`; ONNX files among the configurations tell both
+    device_name: as --device names it; drawn: {name: value} of how the networks are drawn
     """
-    files = [text for text in args.configurations if text.endswith(".onnx")]
-    for name in ("input_size", "classes"):
-        its, ours = getattr(table, name), getattr(args, name)
+    options = ("dtype", "batch_size", "threads", "tf32", "channels_last", "cuda_graph")
+    return Metadata.of(
+        {
+            "latency": "milliseconds per image: the time of a batch / the batch size",
+            "device": device_name,
+            **device.describe(),
+            **{name: getattr(workload, name) for name in (*options, "trt_builder")},
+            "protocol": {**asdict(protocol), "reference": space.description.reference},
+            "search_space": space.as_dict(),
+            **drawn,
+        }
+    )
+
+
+def refuse_other_networks(table, space, texts):
+    """Raise UserError if a table is not of a SearchSpace's network, input size and classes.
+
+    texts: the configurations and ONNX files that determine the space
+    """
+    files = [text for text in texts if text.endswith(".onnx")]
+    for name in ("network", "input_size", "classes"):
+        its, ours = getattr(table, name), getattr(space, name)
         if its != ours:
             option = f"--{name.replace('_', '-')}"
             of = f", which {files[0]} has" if files else ""
@@ -26,8 +52,8 @@ def warn_of_differences(model, measured):
     """Warn on standard error if a model was fitted to other conditions than were measured."""
     for name, fitted, now in condition_differences(model, measured):
         warn(f"the model was fitted to {name} {fitted!r}, this was measured with {now!r}")
-    fitted = model.get("files", [])
-    if any("seed" in drawn and drawn in fitted for drawn in measured.get("files", [])):
+    fitted = model.files or ()
+    if any(drawn.seed is not UNSET and drawn in fitted for drawn in measured.files or ()):
         warn(
             "these samples and the model's were drawn with the same seed, so they hold "
             "the same networks: give `generate` another --seed for validation"
@@ -43,28 +69,25 @@ def condition_differences(model, measured):
 
 
 def conditions(metadata):
-    """Return what of a file's metadata a latency depends on; what it does not tell is left out."""
-    protocol = metadata.get("protocol", {})
-    return {
-        **{name: metadata[name] for name in CONDITIONS if name in metadata},
-        **{name: protocol[name] for name in OF_THE_PROTOCOL if name in protocol},
-    }
+    """Return the conditions in a file's Metadata that a latency depends on, if stated."""
+    told = {name: getattr(metadata, name) for name in CONDITIONS}
+    told |= {name: getattr(metadata.protocol, name) for name in OF_THE_PROTOCOL}
+    told["host"] = metadata.host or (HERE if metadata.device else UNSET)
+    return {name: value for name, value in told.items() if value is not UNSET}
 
 
 def speed_ratio(model, measured):
-    """Return by what measured latencies are multiplied to hold at the model's machine speed.
+    """Return the factor that scales measured latencies to the model's machine speed.
 
-    The reference network tells it: the same machine may be some per cent faster or slower for
+    It comes from the reference network: the same machine may be some per cent faster or slower for
     hours. 1 if either lacks the reference's latency, or if they are not of the same device.
     """
-    if condition_differences(model, measured) or not (
-        "reference_ms" in model and "reference_ms" in measured
-    ):
+    if condition_differences(model, measured) or not (model.reference_ms and measured.reference_ms):
         return 1.0
-    ratio = model["reference_ms"] / measured["reference_ms"]
+    ratio = model.reference_ms / measured.reference_ms
     print(
-        f"reference network {REFERENCE}: {measured['reference_ms']:.4g} ms, "
-        f"{model['reference_ms']:.4g} ms when the table was measured: "
+        f"reference network: {measured.reference_ms:.4g} ms, "
+        f"{model.reference_ms:.4g} ms when the table was measured: "
         f"measured latencies are multiplied by {ratio:.3f}"
     )
     return ratio

@@ -8,7 +8,13 @@ import numpy as np
 from nas.search_space import SearchSpace
 from nas.validation.conformal import Interval
 from nas.width_steps import CLIFF, FREE, WidthCosts
-from pipeline.latency.fit_report import device_name
+from pipeline.latency.fit_report import (
+    ERRORS,
+    THIRDS,
+    cross_validated_thirds,
+    device_name,
+    error_cells,
+)
 from pipeline.latency.page_html import details, note, page, paragraph, picture, table_of
 from pipeline.latency.plots import plot_coverage, plot_latency_table, plot_width_costs
 from pipeline.latency.plots_of_fit import plot_cross_validation
@@ -28,16 +34,17 @@ KINDS = {
 def write_report(table, path):
     """Write the page about a LatencyTable, whole or not at all.
 
-    What the table's metadata do not state (a table of another program) is left out and said so.
-    Raises UserError if the table lacks variables of its search space, or tells its fit in part.
+    What the table's metadata do not state (a table of another program) is left out, and the page
+    says so. Raises UserError if the table lacks variables of its search space, or states its fit
+    only in part.
     """
     space = SearchSpace.of(table.metadata, table.source)
-    if "fit" in table.metadata:
+    if table.metadata.has_fit:
         refuse_partial_fit(table.metadata, table.source)
     costs = WidthCosts(table.values(space), space)
-    fitted = table.metadata.get("fit", {})
+    fitted = table.metadata.fit
     parts = {
-        "How far to trust it": lambda: trust(table, fitted),
+        "How far to trust it": lambda: trust(table),
         "What a step of width costs": lambda: steps(costs),
         "Dominated widths": lambda: dominated(costs),
         "The table, layer by layer": lambda: heat_maps(table, space),
@@ -50,14 +57,14 @@ def write_report(table, path):
         title=f"Latency table {Path(table.source).name}",
         subtitle=f"{device_name(table.metadata)} · input {space.input_size}×{space.input_size}, "
         f"{space.classes} classes · latency in ms per image",
-        cards=summary(table, fitted, costs),
+        cards=summary(table, costs),
         sections=sections,
     )
     with atomic_write(path) as file:
-        file.write(text.encode("utf-8", "replace"))  # a file's name may be no UTF-8
+        file.write(text.encode("utf-8", "replace"))  # a file's name need not be UTF-8
 
 
-def summary(table, fitted, costs):
+def summary(table, costs):
     """Return what the cards at the top say: (number, what it is) pairs."""
     space = costs.space
     fastest, slowest = (table.predict(c) for c in (space.smallest, space.largest))
@@ -65,24 +72,26 @@ def summary(table, fitted, costs):
         (f"{rounded_up(fastest)} to {rounded_up(slowest)} ms", "narrowest to widest network"),
         (f"{costs.mean_ms:.4g} ms", "mean network"),
     ]
-    if best := fitted.get("cross_validation"):
-        error = f"{percent(best['nrmse'])} ± {percent(best['standard_error'])} %"
+    fitted = table.metadata.fit
+    if best := fitted.cross_validation:
+        error = f"{percent(best.nrmse)} ± {percent(best.standard_error)} %"
         facts.append((error, "cross-validated error"))
     if interval := Interval.of(table):
-        facts.append((f"± {percent(interval.half_width)} %", interval.name))
-    if fitted:
-        facts.append((str(fitted["samples"]), "samples"))
-        weights = f"K = {rounded(fitted['regularize'])}"
-        if fitted["strength"]:
-            weights += f", R = {rounded(fitted['strength'])}"
-        facts.append((weights, f"prior: {fitted['prior']}"))
-        facts.append((fitted["status"], f"solver {fitted['solver']}"))
+        facts.append((f"± {interval.width}", interval.name))
+    if table.metadata.has_fit:
+        facts.append((str(fitted.samples), "samples"))
+        weights = f"K = {rounded(fitted.regularize)}"
+        if fitted.strength:
+            weights += f", R = {rounded(fitted.strength)}"
+        facts.append((weights, f"prior: {fitted.prior}"))
+        facts.append((fitted.status, f"solver {fitted.solver}"))
     return facts
 
 
-def trust(table, fitted):
+def trust(table):
     """Return the section on cross-validated errors, intervals and the learning curve."""
-    if "cross_validation" not in fitted:
+    fitted = table.metadata.fit
+    if not fitted.cross_validation:
         text = (
             "This table does not state how it was validated: it comes from another program, or was "
             "fitted to too few samples. Use latency.py validate on networks it was not fitted to."
@@ -90,31 +99,36 @@ def trust(table, fitted):
         return [note(text)]
     parts = [
         paragraph(
-            "Errors of networks that a table was not fitted to, over the strength R of the linear "
+            "Errors of networks that a table was not fitted to, over the strength R of the "
             "prior, the weight K of monotonicity, and the number of samples. Bars are one standard "
             "error; each panel has its own scale. In the green range the choice hardly matters."
         ),
         picture(lambda file: plot_cross_validation(fitted, file), "cross-validated error"),
-        paragraph(_learning(fitted["learning_curve"])),
+        paragraph(_learning(fitted.learning_curve)),
     ]
     if interval := Interval.of(table):
         parts.append(
             paragraph(
                 f"{interval.name}: of new networks drawn and timed like the samples, "
-                f"{100 * interval.level:g} % are within {percent(interval.half_width)} % of their "
+                f"{100 * interval.level:g} % are within {interval.width} of their "
                 f"prediction, either side (conformal, from {interval.residuals} cross-validated "
-                "errors). It knows no drift that the samples do not show."
+                "errors, wider where these are larger). It knows no drift that the samples do not "
+                "show."
             )
         )
+    if thirds := cross_validated_thirds(table):
+        parts.append(paragraph("The relative errors by thirds of the latency range:"))
+        rows = [(n, *error_cells(each)) for n, each in zip(THIRDS, thirds, strict=True)]
+        parts.append(table_of(("", *ERRORS), rows))
     return parts
 
 
 def _learning(points):
-    half, full = (point["nrmse"] for point in points[-2:])
+    half, full = (point.nrmse for point in points[-2:])
     gain = 1 - full / half if half else 0
     advice = "more samples would still help." if gain > 0.03 else "more samples would help little."
     return (
-        f"From {points[-2]['samples']} to {points[-1]['samples']} samples the error changed from "
+        f"From {points[-2].samples} to {points[-1].samples} samples the error changed from "
         f"{percent(half)} % to {percent(full)} %: {advice}"
     )
 
@@ -178,8 +192,8 @@ def heat_maps(table, space):
 
 
 def coverage(fitted, space):
-    """Return the section on how often each variable was sampled."""
-    counts = np.array([int(count) for count in fitted.get("coverage", "").split()])
+    """Return the section on how many times each variable was sampled."""
+    counts = fitted.times_seen
     if len(counts) != len(space.variables):
         return [note("This table does not state how often its variables were sampled.")]
     never = int((counts == 0).sum())
@@ -194,10 +208,11 @@ def coverage(fitted, space):
 
 def metadata(table):
     """Return the section with the metadata, long lists left out."""
-    if not table.metadata:
+    if not table.metadata.stated:
         return [note("There is no metadata file beside this table: its device is not known.")]
-    stated = {**table.metadata}
+    stated = {**table.metadata.stated}
     if "fit" in stated:
-        left_out = ("cross_validation", "learning_curve", "coverage", "residuals_per_mille")
+        left_out = ("cross_validation", "learning_curve", "coverage")
+        left_out += ("residuals_per_mille", "residuals_at_ms")
         stated["fit"] = {k: v for k, v in stated["fit"].items() if k not in left_out}
     return [details("what was measured, on what and how", json.dumps(stated, indent=2))]

@@ -1,4 +1,4 @@
-"""What the page about a latency table is made of; page.html.j2 draws it, all text escaped."""
+"""The parts of the page about a latency table; page.html.j2 renders them, all text escaped."""
 
 import base64
 import io
@@ -29,7 +29,7 @@ def paragraph(text):
 
 
 def note(text):
-    """Return a paragraph that stands for something that is missing."""
+    """Return a paragraph in place of something missing."""
     return {"kind": "note", "text": text}
 
 

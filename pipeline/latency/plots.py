@@ -4,7 +4,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from nas.validation.prediction_errors import prediction_errors
+from nas.validation.prediction_errors import errors_by_thirds, prediction_errors
 from utils.figures import new_figure, new_grid, save_figure
 from utils.formatting import percent
 
@@ -16,11 +16,12 @@ MEANINGS = {
 }
 
 
-def plot_correlation(predicted_ms, measured_ms, path, title, interval=None):
+def plot_correlation(predicted_ms, measured_ms, path, title, interval=None, kinds=None):
     """Draw measured against predicted latency, with the identity line and the errors.
 
     predicted_ms, measured_ms: (networks,) in ms per image
     interval: the nas.validation.conformal.Interval of the predictions, drawn as a band, or None
+    kinds: {name: mask of the networks that it names}, drawn in other colours
     """
     predicted_ms, measured_ms = np.asarray(predicted_ms), np.asarray(measured_ms)
     errors = prediction_errors(predicted_ms, measured_ms)
@@ -33,17 +34,25 @@ def plot_correlation(predicted_ms, measured_ms, path, title, interval=None):
     if interval is not None:
         inside = interval.coverage(predicted_ms, measured_ms)
         label = f"{interval.name}, {percent(inside)} % are inside"
-        bounds = interval.bounds(limits)
-        axes.fill_between(limits, *bounds, color="tab:orange", alpha=0.25, lw=0, label=label)
+        along = np.linspace(max(limits[0], 1e-3 * limits[1]), limits[1], 200)
+        bounds = interval.bounds(along)
+        axes.fill_between(along, *bounds, color="tab:orange", alpha=0.25, lw=0, label=label)
     axes.plot(limits, limits, color="0.3", linewidth=1, label="identity")
     networks = f"{errors.networks} network{'s' if errors.networks > 1 else ''}"
     axes.scatter(predicted_ms, measured_ms, s=18, color="tab:blue", alpha=0.65, lw=0,
                  label=networks, zorder=3)  # fmt: skip
+    for (name, mask), colour in zip((kinds or {}).items(), ("tab:red", "tab:green"), strict=False):
+        axes.scatter(predicted_ms[mask], measured_ms[mask], s=18, color=colour, lw=0,
+                     label=name, zorder=4)  # fmt: skip
     axes.set(xlim=limits, ylim=limits, aspect="equal")
     axes.set_xlabel("predicted latency (ms per image)")
     axes.set_ylabel("measured latency (ms per image)")
     rank = f"rank correlation {errors.rank_correlation:.3f}"
-    axes.set_title(f"{title}\nNRMSE {percent(errors.nrmse)} %, {rank}", fontsize=11)
+    thirds = errors_by_thirds(predicted_ms, measured_ms)
+    by_thirds = " / ".join("–" if t.networks == 0 else f"{100 * t.rms:.1f}" for t in thirds)
+    relative = f"relative error from the fastest to the slowest third: {by_thirds} %"
+    heading = f"{title}\nNRMSE {percent(errors.nrmse)} %, {rank}\n{relative}"
+    axes.set_title(heading, fontsize=10)
     axes.grid(color="0.92")
     axes.set_axisbelow(True)
     axes.legend(loc="upper left", frameon=False)
@@ -149,7 +158,7 @@ def plot_width_costs(costs, path):
 
 
 def plot_coverage(counts, space, path):
-    """Draw how often each variable was sampled, one heat map per distinct layer.
+    """Draw how many times each variable was sampled, one heat map per distinct layer.
 
     counts: ints (variables,); a variable never seen is red
     """

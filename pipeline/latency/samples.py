@@ -1,5 +1,6 @@
 """Reading samples files: lines [configuration, latency_ms, details], and their drift."""
 
+import itertools
 import os
 import reprlib
 import sys
@@ -8,12 +9,16 @@ import numpy as np
 from msgspec import UNSET, Struct, UnsetType
 
 from nas.search_space import SearchSpace
+from utils.atomic_files import is_special
 from utils.errors import UserError
 from utils.json_lines import read_lines, read_metadata
 from utils.json_types import LEAST_MS, MOST_MS, NotNegative, checked
+from utils.metadata import Drawing, first_difference
 
-OBSERVED = ("drift", "state_before", "state_after")  # what a run saw; all else is its settings
-OF_ONE_FILE = ("seed", "biased")  # settings in which the files of a fleet may differ
+OF_ONE_FILE = ("seed", "biased", "design")  # settings in which the files of a fleet may differ
+
+
+ANSWER = "answer"  # in the details: a search has answered with this network
 
 
 class Details(Struct, frozen=True):
@@ -24,6 +29,7 @@ class Details(Struct, frozen=True):
     min_ms: NotNegative | UnsetType = UNSET
     iqr_ms: NotNegative | UnsetType = UNSET
     times_ms: list[NotNegative] | UnsetType = UNSET
+    answer: bool | UnsetType = UNSET
 
 
 def read_samples(path, space):
@@ -75,7 +81,7 @@ def load_samples(paths):
     recorded, metadatas = [], []
     for path in paths:
         os.stat(path)  # a missing file is the error, not its missing metadata
-        metadata = settings(read_metadata(path))
+        metadata = read_metadata(path).settings
         if metadatas:
             _refuse_other_measuring(metadatas[0], metadata, paths[0], path)
         metadatas.append(metadata)
@@ -84,14 +90,25 @@ def load_samples(paths):
         if is_in_rounds(metadata):
             refuse_missing_reference(path, samples)
         recorded += samples
-    files = [{key: each[key] for key in OF_ONE_FILE if key in each} for each in metadatas]
-    metadata = {**_common(metadatas[0]), "files": files}
+    files = [Drawing(each.seed, each.biased, each.design) for each in metadatas]
+    metadata = metadatas[0].without(*OF_ONE_FILE).stating(files=files)
     if is_in_rounds(metadata):
-        samples, metadata["reference_ms"] = without_drift(recorded)
+        samples, reference_ms = without_drift(recorded)
+        metadata = metadata.stating(reference_ms=reference_ms)
     else:
         _warn_of_mixed_references(recorded)
         samples = [(configuration, latency_ms) for configuration, latency_ms, _ in recorded]
     return samples, space, metadata
+
+
+def answers_in(paths, space):
+    """Return the set of configurations in samples files that a search has answered with.
+
+    Pipes contribute none: they have been read already.
+    """
+    files = [path for path in paths if not is_special(path)]
+    samples = itertools.chain.from_iterable(read_samples(path, space) for path in files)
+    return {configuration for configuration, _, details in samples if details.get(ANSWER)}
 
 
 def _warn_of_mixed_references(recorded):
@@ -104,12 +121,8 @@ def _warn_of_mixed_references(recorded):
         )
 
 
-def _common(metadata):
-    return {key: value for key, value in metadata.items() if key not in OF_ONE_FILE}
-
-
 def _refuse_other_measuring(first, second, first_path, second_path):
-    difference = first_difference(_common(first), _common(second))
+    difference = first_difference(*(each.without(*OF_ONE_FILE) for each in (first, second)))
     if difference:
         name, one, other = difference
         raise UserError(
@@ -120,7 +133,7 @@ def _refuse_other_measuring(first, second, first_path, second_path):
 
 def is_in_rounds(metadata):
     """Return whether samples were timed in rounds, together with the reference network."""
-    return bool(metadata.get("protocol", {}).get("rounds"))
+    return bool(metadata.protocol.rounds)
 
 
 def refuse_missing_reference(path, samples):
@@ -152,25 +165,6 @@ def without_drift(recorded):
         )
     ]
     return samples, level_ms
-
-
-def settings(metadata):
-    """Return metadata without what the run observed."""
-    return {key: value for key, value in metadata.items() if key not in OBSERVED}
-
-
-def first_difference(ours, theirs, name=""):
-    """Return (name, our value, their value) of the first field that differs, or None."""
-    for key in dict.fromkeys([*ours, *theirs]):
-        full_name = f"{name}.{key}" if name else key
-        one, other = ours.get(key), theirs.get(key)
-        if isinstance(one, dict) and isinstance(other, dict):
-            difference = first_difference(one, other, full_name)
-            if difference:
-                return difference
-        elif one != other:
-            return full_name, one, other
-    return None
 
 
 def sample_line(network, timed, workload, protocol):

@@ -2,22 +2,28 @@
 
 from pathlib import Path
 
-from pipeline.latency.samples import (
-    OBSERVED,
-    first_difference,
-    read_samples,
-    refuse_missing_reference,
-    settings,
-)
+from pipeline.latency.samples import read_samples, refuse_missing_reference
 from utils.atomic_files import is_special
 from utils.errors import UserError
 from utils.json_lines import Appender, metadata_path, read_metadata, write_metadata
+from utils.metadata import OBSERVED, first_difference
+
+
+def begun_metadata(path):
+    """Return the Metadata of a samples file that was begun, or None."""
+    begun = is_begun(path) and metadata_path(path).exists()
+    return read_metadata(path) if begun else None
+
+
+def is_begun(path):
+    """Return whether a file exists and is not empty."""
+    return Path(path).exists() and Path(path).stat().st_size > 0
 
 
 class SamplesFile:
     """A samples file that is begun or continued; it is locked while it is open.
 
-    path, metadata: the file, and the settings that it is to be measured with
+    path, metadata: the file, and the Metadata of the settings that it is to be measured with
     Its metadata is written before the first sample. Raises UserError, naming the first difference,
     if the file was begun with other settings.
     """
@@ -27,11 +33,11 @@ class SamplesFile:
         self.metadata = metadata
         self._save_every = save_every
         self._unsaved = 0
-        self._refuse_other_settings()  # before the file is opened for writing: it may be foreign
+        self._refuse_other_settings()  # before the file is opened for writing: it may not be ours
         self._file = Appender(path)
         try:
             self._refuse_other_settings()  # again: another process may have held the lock
-            self.samples = read_samples(path, space) if self._is_begun() else []
+            self.samples = read_samples(path, space) if is_begun(self.path) else []
             refuse_missing_reference(path, self.samples)
             if not self.samples:
                 write_metadata(path, metadata)
@@ -39,19 +45,16 @@ class SamplesFile:
             self._file.__exit__()
             raise
 
-    def _is_begun(self):
-        path = Path(self.path)
-        return path.exists() and path.stat().st_size > 0
-
     def _refuse_other_settings(self):
-        if not self._is_begun():
+        if not is_begun(self.path):
             return
         if not metadata_path(self.path).exists():
             raise UserError(
                 f"{self.path} holds something, but {metadata_path(self.path)} is missing: "
                 "how it was measured is not known, so no sample can be added"
             )
-        difference = first_difference(settings(read_metadata(self.path)), self.metadata)
+        begun = read_metadata(self.path).settings
+        difference = first_difference(begun, self.metadata.settings)
         if difference:
             name, then, now = difference
             raise UserError(
@@ -74,7 +77,7 @@ class SamplesFile:
             raise ValueError(f"not something that a run observes: {sorted(unknown)}")
         if is_special(self.path):
             return
-        write_metadata(self.path, {**read_metadata(self.path), **observed})
+        write_metadata(self.path, read_metadata(self.path).stating(**observed))
 
     def __enter__(self):
         return self

@@ -4,14 +4,15 @@ import numpy as np
 from tqdm import tqdm
 
 from nas.validation.stopping import judge, judge_fits, next_check
+from pipeline.latency.progress import fitting_progress
 from pipeline.latency.samples import without_drift
-from utils.progress import progress_bar
 
 
 class StoppingCheck:
-    """Says when the samples collected so far reach a target error, or stopped lowering it.
+    """Says when the samples collected so far reach a target error, or no longer lower it.
 
-    target:    the wanted cross-validated error, relative to the mean latency; None: never stop
+    target:    the wanted cross-validated relative error, of all samples and of each third of the
+               latency range; None: never stop
     in_rounds: the samples were timed in rounds, so that the machine's drift is divided out
     """
 
@@ -34,8 +35,8 @@ class StoppingCheck:
             samples = [(configuration, latency_ms) for configuration, latency_ms, _ in recorded]
         rng = np.random.default_rng((self._seed, count))
         title = "checking the error"
-        with progress_bar(total=judge_fits(), desc=title, leave=False, delay=1) as bar:
-            verdict = judge(samples, self.space, self.target, rng, bar.update)
+        with fitting_progress(judge_fits(), title) as tick:
+            verdict = judge(samples, self.space, self.target, rng, tick)
         tqdm.write(str(verdict))
         self._due = next_check(count)
         return verdict.stop

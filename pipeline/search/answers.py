@@ -1,13 +1,12 @@
-"""What train_nas.py tells of a search: the answer, simpler searches' answers, the whole front."""
+"""What train_nas.py reports of a search: the answer, the whole front, the pictures."""
 
 from pathlib import Path
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
-from models.mobilenet_v1 import count_macs, count_parameters
-from nas import baselines
 from nas.exact.pareto import front
+from nas.fitted_scores import LEVEL
 from pipeline.search.folder import DECISIONS, OF_VERIFY, REPORTS, RESULTS, Decision
 from pipeline.search.limits import latency_field
 from utils.formatting import as_typed, rounded_up, within
@@ -15,8 +14,6 @@ from utils.json_lines import read_lines, write_lines
 from utils.json_types import Natural, checked
 from utils.output_paths import refuse_overwriting
 from utils.progress import progress_bar
-
-RANDOM_ANSWERS = 100
 
 
 class TrainedLine(Struct, frozen=True):
@@ -37,35 +34,48 @@ def refuse_inputs_in_folder(options):
     refuse_overwriting(read, [(Path(options.expname, name), None) for name in written])
 
 
-def answer_line(search, limits, result, epoch):
-    """Return a SearchResult as a line for results.jsonl.
+def answer_line(search, limits, answer, epoch, origin=None):
+    """Return an Answer as a line for results.jsonl.
 
     search: the SupernetSearch; limits: the LatencyLimits whose constraints come first in it; the
     first of them is the latency that latency_ms predicts
+    origin: the Origin of the first weights; None if they were random
     """
-    configuration = search.space.configuration(result.states)
+    configuration = search.space.configuration_at(answer.states)
     constraints = [limit.constraint(search.space) for limit in limits]
     constraints += search.constraints[len(limits) :]
-    return {
+    init = {"init": to_builtins(origin)} if origin else {}
+    return init | {
         "epoch": epoch,
         "configuration": configuration,
         "latency_ms": limits[0].table.predict(configuration),
         "target_ms": limits[0].target_ms,
         "confidence": limits[0].confidence,
-        "score": result.score,
-        "bound": result.bound,
-        "gap": result.gap,
-        "gamma": result.gamma,
+        "score": answer.score,
+        "bound": answer.bound,
+        "gap": answer.gap,
+        "noise": answer.noise,
+        "gamma": answer.gamma,
         "constraints": [
             {
                 "name": constraint.name,
-                "value": constraint.value(result.states),
+                "value": constraint.value(answer.states),
                 "limit": constraint.limit,
                 "unit": constraint.unit,
                 "gamma": gamma,
             }
-            for constraint, gamma in zip(constraints, result.gammas, strict=True)
+            for constraint, gamma in zip(constraints, answer.gammas, strict=True)
         ],
+    }
+
+
+def loss_of(search, answer):
+    """Return the fields of results.jsonl on the loss that fitted scores expect of an Answer."""
+    rng = np.random.default_rng(0)
+    low, high = search.fitted.losses_within([search.space.chain.choices(answer.states)], rng, LEVEL)
+    return {
+        "expected_loss": float(np.exp(-answer.score)),
+        "expected_loss_interval": [float(low[0]), float(high[0])],
     }
 
 
@@ -82,7 +92,7 @@ def curves_of(line):
 
 
 def answer_as_text(line):
-    """Return what is printed of a line of results.jsonl."""
+    """Return what is printed for a line of results.jsonl."""
     lines = [f"best configuration: {line['configuration']}"]
     target_ms = line["target_ms"]
     predicted = f"predicted {within(line['latency_ms'], target_ms)} ms per image"
@@ -94,93 +104,25 @@ def answer_as_text(line):
             f"{c['name']}: {within(c['value'], c['limit'])} of {as_typed(c['limit'])} {c['unit']}"
             for c in line["constraints"]
         ]
-    if line["gap"]:
+    if "expected_loss" in line:
+        low, high = line["expected_loss_interval"]
+        loss = f"{line['expected_loss']:.3g} ({LEVEL:.0%} interval {low:.3g} to {high:.3g})"
+        lines.append(f"expected loss as a sub-network, on training images: {loss}")
+    if line["noise"]:
+        lines.append(
+            f"the fastest of those that the scores do not tell apart: the best one is better by "
+            f"{line['gap']:.2g}, with noise of {line['noise']:.2g}"
+        )
+    elif line["gap"]:
         lines.append(f"a better score by at most {line['gap']:.3g} is not excluded")
     return "\n".join(lines)
-
-
-def answers_of(options, search, others):
-    """Return {name: Answer}: the search's answer, and what simpler searches answer instead.
-
-    None stands for a search that finds nothing; "random" is a list, by increasing score.
-    others: {name: states} of more answers
-    """
-    unary, constraints = search.unary(), search.constraints
-    rng = np.random.default_rng(options.seed)
-    drawn = baselines.random_feasible(unary, constraints, rng, RANDOM_ANSWERS)
-    answers = {
-        options.search: search.best(),
-        "greedy": baselines.greedy_slimming(unary, constraints),
-        "uniform": baselines.best_uniform(search.space, unary, constraints),
-        "random": sorted(drawn, key=lambda answer: answer.score),
-    }
-    more = {name: baselines.answer(unary, constraints, states) for name, states in others.items()}
-    return answers | more
-
-
-def compare_baselines(options, search, answers):
-    """Write baselines.jsonl, one line per answer, and return a table of them as text."""
-    lines = []
-    for name, answer in answers.items():
-        each = answer if isinstance(answer, list) else [answer]
-        lines += [_line(search, name, one) for one in each]
-    write_lines(Path(options.expname, "baselines.jsonl"), lines)
-    return _as_table(search, answers)
-
-
-def _line(search, method, answer):
-    if answer is None:
-        return {"method": method, "configuration": None}
-    return {
-        "method": method,
-        "configuration": search.space.configuration(answer.states),
-        "score": answer.score,
-        "constraints": {
-            c.name: {"value": value, "limit": c.limit, "unit": c.unit}
-            for c, value in zip(search.constraints, answer.values, strict=True)
-        },
-    }
-
-
-def _as_table(search, answers):
-    heading = f"{'search':16}{'score':>10}" + "".join(
-        f"{_column(c):>26}" for c in search.constraints
-    )
-    lines = [heading + f"{'MMACs':>9}{'Mparams':>9}"]
-    for name, answer in answers.items():
-        if not answer:
-            lines.append(f"{name:16}finds none that keeps the limits")
-            continue
-        if isinstance(answer, list):
-            lines.append(_row(search, "best random", answer[-1]))
-            lines.append(_row(search, f"of {len(answer)}, median", answer[len(answer) // 2]))
-        else:
-            lines.append(_row(search, name, answer))
-    return "\n".join(lines)
-
-
-def _column(constraint):
-    of = f"{constraint.unit} of {as_typed(constraint.limit)}"
-    return f"upper bound, {of}" if constraint.is_bound else of
-
-
-def _row(search, name, answer):
-    space = search.space
-    configuration = space.configuration(answer.states)
-    macs = count_macs(configuration, space.input_size, space.classes, space.strides)
-    counts = macs, count_parameters(configuration, space.classes)
-    limits = [constraint.limit for constraint in search.constraints]
-    pairs = zip(answer.values, limits, strict=True)
-    values = "".join(f"{within(value, limit):>26}" for value, limit in pairs)
-    costs = "".join(f"{rounded_up(count / 1e6):>9}" for count in counts)
-    return f"{name:16}{answer.score:10.4f}{values}{costs}"
 
 
 def write_front(options, search, answers, epochs):
     """Write pareto.jsonl and pareto.png: score against the first constraint's latency.
 
-    answers: as of `answers_of`, marked in the picture; epochs: trained so far. Returns a
-    sentence about the front. Further constraints are kept all along the front.
+    answers: Answers, marked in the picture; epochs: trained so far. Returns a sentence about the
+    front. All configurations of the front are feasible under the further constraints.
     """
     from pipeline.search.plots import plot_front
 
@@ -190,11 +132,14 @@ def write_front(options, search, answers, epochs):
         return progress_bar(targets, "front", leave=False)
 
     points = front(search.unary(), first.pairwise, others, progress=progress)
+    kept = search.noticeable(points)
+    left_out = len(points.scores) - len(kept)
+    points = points.part(kept)
     rows = zip(points.states, points.scores, points.latencies_ms, points.gaps, strict=True)
     lines = [
         {
             "epoch": epochs,
-            "configuration": search.space.configuration(states),
+            "configuration": search.space.configuration_at(states),
             "score": float(score),
             latency_field(first): float(latency_ms),
             "gap": float(gap),
@@ -205,6 +150,8 @@ def write_front(options, search, answers, epochs):
     write_lines(folder / "pareto.jsonl", lines)
     plot_front(points, answers, first, epochs, folder / "pareto.png")
     kind = "all of them" if points.complete else f"a sample, greatest gap {points.gaps.max():.2g}"
+    if left_out:
+        kind += f" but {left_out} that gain no more than noise"
     return (
         f"{folder / 'pareto.jsonl'}: {len(lines)} Pareto-optimal configurations ({kind}), "
         f"{rounded_up(points.latencies_ms[0])} to {rounded_up(points.latencies_ms[-1])} ms"
@@ -212,17 +159,20 @@ def write_front(options, search, answers, epochs):
     )
 
 
-def draw_pictures(options, space, answers):
-    """Draw the training, the widths of the answers and, for AOWS, the probabilities over it."""
+def draw_pictures(options, search, answers):
+    """Draw the training, the widths of the Answers and, for AOWS, the probabilities over it.
+
+    The last probabilities are those of a SupernetSearch's answer.
+    """
     from pipeline.search.plots import plot_probabilities, plot_search_training, plot_widths
 
-    folder = Path(options.expname)
-    named = {
-        name: space.configuration(answer.states)
-        for name, answer in answers.items()
-        if answer and not isinstance(answer, list)
+    folder, space = Path(options.expname), search.space
+    configurations = {
+        named.name: named.answer.configuration(space)
+        for named in (*answers.searched, *answers.evaluated)
+        if named.answer
     }
-    plot_widths(named, space, folder / "widths.png")
+    plot_widths(configurations, space, folder / "widths.png")
     # Answers for other targets, after the training, have no losses.
     results = folder / RESULTS
     numbered = [each for each in read_lines(results, dict) if "losses" in each[1]]
@@ -234,4 +184,6 @@ def draw_pictures(options, space, answers):
     decisions = folder / DECISIONS
     if options.AOWS and decisions.is_file() and decisions.stat().st_size:
         lines = [line for _, line in read_lines(decisions, Decision)]
+        after = {"progress": np.floor(lines[-1]["progress"]) + 1}
+        lines.append(after | search.last_decision().as_dict())
         plot_probabilities(lines, space, folder / "probabilities.png")

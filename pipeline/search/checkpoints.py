@@ -1,16 +1,18 @@
 """Checkpoints of train_nas.py: how far training is, the network, and the search's statistics."""
 
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 import msgspec
 import numpy as np
 from tqdm import tqdm
 
 from models.supernet import SandwichLosses
+from pipeline.search.initial import Origin, open_initial
 from utils import checkpoints
 from utils.errors import UserError
 from utils.formatting import as_typed
-from utils.json_types import Finite, Natural, Positive
+from utils.json_types import Finite, Natural, Positive, checked
 from utils.processes import rank
 from utils.progress import warn
 
@@ -20,11 +22,12 @@ LOSSES = sorted(each.name for each in fields(SandwichLosses))
 
 @dataclass(frozen=True)
 class Position:
-    """How far training is: whole epochs, and steps of the epoch after them."""
+    """How far training is: whole epochs, and steps of the epoch after them; where it began."""
 
     epoch: int = 0
     step: int = 0
     loss_sums: dict = field(default_factory=dict)  # name of a pass -> sum of its steps' mean losses
+    origin: Origin | None = None  # of the first weights; None: they were random
 
 
 class Values(msgspec.Struct, frozen=True):
@@ -39,12 +42,14 @@ class Values(msgspec.Struct, frozen=True):
     AOWS: bool
     limits: list[tuple[Finite, str]]
     framework: str = "mxnet"
+    init: Origin | None = None
 
 
 def save(options, net, search, position):
-    """Write the checkpoint of a position; of the older ones --keep less one are left.
+    """Write the checkpoint of a position; --keep less one of the older ones are left.
 
-    Of processes that train together the first one does.
+    options: the settings.Options of the run
+    If several processes train together, the first one writes.
     """
     if rank():
         return
@@ -53,34 +58,39 @@ def save(options, net, search, position):
         step=position.step,
         loss_sums=position.loss_sums,
         search_space=search.space.as_dict(),
-        batch_size=options.batch_size,
-        seed=options.seed,
-        AOWS=options.AOWS,
+        batch_size=options.schedule.batch_size,
+        seed=options.schedule.seed,
+        AOWS=options.is_adaptive,
         limits=_limits(search),
-        framework=options.framework,
+        framework=options.execution.framework,
+        init=position.origin,
     )
     windows = {WINDOWS + name: array for name, array in search.to_arrays().items()}
-    path = checkpoints.checkpoint_path(options.expname, position.epoch, position.step)
+    path = checkpoints.checkpoint_path(options.run.expname, position.epoch, position.step)
     checkpoints.save(path, net.to_arrays() | windows, msgspec.to_builtins(values))
-    checkpoints.keep_newest(options.expname, options.keep)
+    checkpoints.keep_newest(options.run.expname, options.run.keep)
 
 
 def load(options, search):
     """Load the statistics of the checkpoint to resume from into the search, if there is one.
 
-    Returns (Position, a function that loads the rest into a network).
+    options: the settings.Options of the run; what its --init names is read only without a
+             checkpoint
+    Returns (Position, a function that loads the rest into a network, given training images).
     """
-    path = options.resume
-    if options.resume_last and not path:
-        path = checkpoints.latest(options.expname)
-        if not path:
-            tqdm.write(f"there is no checkpoint in {options.expname}: training starts at epoch 1")
+    run = options.run
+    path = run.resume or (checkpoints.latest(run.expname) if run.resume_last else None)
     if not path:
-        return Position(), lambda net: None
+        if run.resume_last:
+            tqdm.write(f"there is no checkpoint in {run.expname}: training starts at epoch 1")
+        if not run.init:
+            return Position(), lambda net, train: None
+        origin, load_network = open_initial(run.init, search.space)
+        return Position(origin=origin), load_network
     try:
         arrays, values = _read(path, search)
     except UserError as error:
-        previous = options.resume_last and not options.resume and checkpoints.before(path)
+        previous = run.resume_last and not run.resume and checkpoints.before(path)
         raise UserError(f"{error}; try --resume {previous}" if previous else str(error)) from None
     if values.AOWS and values.limits != _limits(search):
         limits = ", ".join(f"{as_typed(limit)} {unit}" for limit, unit in values.limits)
@@ -88,32 +98,46 @@ def load(options, search):
             f"AOWS trained {path} for {limits}, and these limits decided which widths "
             "were trained; train anew for others"
         )
-    position = Position(values.epoch, values.step, values.loss_sums)
-    for name in ("batch_size", "seed"):
-        if position.step and getattr(values, name) != getattr(options, name):
-            raise UserError(
-                f"{path} is within an epoch of {name} {getattr(values, name)}, not of "
-                f"{getattr(options, name)}: other images would follow"
-            )
+    _check_same_images(values, options.schedule, path)
+    _check_same_origin(values, run.init, path)
+    position = Position(values.epoch, values.step, values.loss_sums, values.init)
     within = f" and {position.step} steps" if position.step else ""
     tqdm.write(f"continuing after epoch {position.epoch}{within} from {path}")
 
-    def load_network(net):
-        if values.framework != options.framework:
+    def load_network(net, train):
+        del train
+        if values.framework != options.execution.framework:
             raise UserError(f"{path} was trained with --framework {values.framework}")
         net.load_arrays(arrays, path)
 
     return position, load_network
 
 
+def _check_same_images(values, schedule, path):
+    """Raise UserError if the rest of a checkpoint's epoch would have other images."""
+    for name in ("batch_size", "seed"):
+        if values.step and getattr(values, name) != getattr(schedule, name):
+            raise UserError(
+                f"{path} is within an epoch of {name} {getattr(values, name)}, not of "
+                f"{getattr(schedule, name)}: other images would follow"
+            )
+
+
+def _check_same_origin(values, init, path):
+    """Raise UserError if --init names another file than a checkpoint's training began at."""
+    began = values.init.file if values.init else "random weights"
+    if init and began != Path(init).name:
+        raise UserError(f"{path} was trained from {began}, not from {init}: leave out --init")
+
+
 def _read(path, search):
     """Return (arrays, Values) of a checkpoint and give the search its windows, all checked."""
     arrays, values = checkpoints.load(path)
-    values = checkpoints.typed(values, Values, path, "a checkpoint of train_nas.py")
+    values = checked(values, Values, f"{path} is not a checkpoint of train_nas.py")
     if values.search_space != search.space.as_dict():
         raise UserError(f"{path} was trained for another search space: {values.search_space}")
     if values.step and sorted(values.loss_sums) != LOSSES:
-        raise UserError(f"{path} is within an epoch, but loss_sums has not {', '.join(LOSSES)}")
+        raise UserError(f"{path} is within an epoch, but loss_sums lacks {', '.join(LOSSES)}")
     windows = _windows(arrays, search.space, path)
     try:
         search.load_arrays(windows)
@@ -128,18 +152,18 @@ def _windows(arrays, space, path):
         if WINDOWS + name not in arrays:
             raise UserError(f"{path} lacks {WINDOWS}{name}")
 
-    def checked(check, name, **expected):
+    def read(check, name, **expected):
         return check(arrays[WINDOWS + name], WINDOWS + name, path, **expected)
 
     shape = len(space.sizes), max(space.sizes)
     windows = {
-        "window": checked(checkpoints.integers, "window", least=1),
-        "counts": checked(checkpoints.integers, "counts", shape=shape),
+        "window": read(checkpoints.integers, "window", least=1),
+        "counts": read(checkpoints.integers, "counts", shape=shape),
     }
     kept = int(np.minimum(windows["counts"], windows["window"]).sum())
-    windows["values"] = checked(checkpoints.floats, "values", dtype=np.float32, shape=(kept,))
+    windows["values"] = read(checkpoints.floats, "values", dtype=np.float32, shape=(kept,))
     if WINDOWS + "sums" in arrays:
-        windows["sums"] = checked(checkpoints.floats, "sums", dtype=np.float64, shape=shape)
+        windows["sums"] = read(checkpoints.floats, "sums", dtype=np.float64, shape=shape)
     return windows
 
 

@@ -14,14 +14,14 @@ from utils import checkpoints
 from utils.atomic_files import remove_leftovers
 from utils.errors import UserError
 from utils.json_lines import Appender
-from utils.json_types import Finite, Natural
+from utils.json_types import Finite, Natural, checked, parse_json
 from utils.processes import rank
 from utils.tensorboard import ScalarLog
 
 RESULTS, DECISIONS = "results.jsonl", "aows.jsonl"
 REPORTS = (  # on a trained network, written by every run or where an option asks for it
     *("baselines.jsonl", "curves.png", "widths.png", "probabilities.png"),
-    *("pareto.jsonl", "pareto.png", "rerank.jsonl", "score_check.jsonl", "score_check.png"),
+    *("pareto.jsonl", "pareto.png", "sub_networks.jsonl", "score_check.jsonl", "score_check.png"),
 )
 OF_VERIFY = ("verification.jsonl", "verified_model.jsonl", "verified_model.jsonl.meta.json")
 OF_TRAIN_FINAL = "mobilenet-*.*"
@@ -46,18 +46,32 @@ class Decision(msgspec.Struct):
     probabilities: list[list[Finite]]
 
 
+def last_answer(folder):
+    """Return the configuration of the last line of a folder's results.jsonl.
+
+    Raises UserError, naming the file, if it has none or is another program's.
+    """
+    path = Path(folder, RESULTS)
+    lines = _lines(path)
+    if not lines:
+        raise UserError(f"{path} holds no answer")
+    line = parse_json(lines[-1][1], path, len(lines))
+    place = f"{path}, line {len(lines)} is not of train_nas.py"
+    return tuple(checked(line, _Result, place).configuration)
+
+
 class SearchFolder:
     """The folder --expname while a run has it to itself; a context manager.
 
-    Of processes that train together the first one opens it and writes; the others write nothing.
+    If several processes train together, the first one opens it and writes, the others do not.
     """
 
-    def __init__(self, options):
+    def __init__(self, run):
         """
         Raises UserError, and changes nothing, if the folder is another program's, if another
-        process writes to it, or if it holds a training that the options do not continue.
+        process writes to it, or if it holds a training that the Run does not continue.
         """
-        self.path, self._continues = Path(options.expname), _continues(options)
+        self.path, self._run, self._continues = Path(run.expname), run, _continues(run)
         self._open = ExitStack()
         self._results = self._decisions = None
         self.curves = None  # once training begins, the ScalarLog of --tensorboard
@@ -67,7 +81,7 @@ class SearchFolder:
         with ExitStack() as opened:
             # Held to the end, it is the lock that a second run meets.
             self._results = opened.enter_context(Appender(self.path / RESULTS))
-            self._check_continued(options)
+            self._check_continued()
             remove_leftovers(self.path)
             self._open = opened.pop_all()
 
@@ -77,28 +91,29 @@ class SearchFolder:
     def __exit__(self, *exception):
         self._open.close()
 
-    def _check_continued(self, options):
+    def _check_continued(self):
         """Raise UserError if there is a training here that this run would mix with its own."""
+        resume = self._run.resume
         newest = checkpoints.latest(self.path)
         used = [self.path / n for n in (RESULTS, DECISIONS) if _size(self.path / n)]
-        if newest and options.resume and not self._continues:
+        if newest and resume and not self._continues:
             raise UserError(
-                f"{newest} is of another training than {options.resume}: choose another --expname"
+                f"{newest} is of another training than {resume}: choose another --expname"
             )
-        if (newest or used) and not (options.resume or options.resume_last):
+        if (newest or used) and not (resume or self._run.resume_last):
             raise UserError(
                 f"{self.path} holds a training ({(newest or used[0]).name}): continue it with "
                 "--resume-last or choose another --expname"
             )
 
-    def begin(self, options, start, steps):
-        """Leave in the folder what came before a Position, from which training goes on.
+    def begin(self, start, steps, is_adaptive):
+        """Keep in the folder only what came before a Position, where training goes on.
 
-        steps: of an epoch
+        steps: of an epoch; is_adaptive: whether there will be decisions
         What was trained after it is set aside in a folder of its own, with the reports on it,
         unless it is the part of an epoch that was lost with its process.
         """
-        tensorboard = options.tensorboard if rank() == 0 else None
+        tensorboard = self._run.tensorboard if rank() == 0 else None
         self.curves = self._open.enter_context(ScalarLog(tensorboard, start.epoch))
         if rank():
             return
@@ -120,11 +135,11 @@ class SearchFolder:
         for name, (kept, lines) in cut.items():
             if lines:
                 os.truncate(self.path / name, kept)
-        if options.AOWS:
+        if is_adaptive:
             self._decisions = self._open.enter_context(Appender(self.path / DECISIONS))
 
     def _set_aside(self, names, later):
-        """Copy files of such names into a new folder, and move checkpoints and reports there.
+        """Copy the named files into a new folder, and move checkpoints and reports there.
 
         Returns the folder. The newest checkpoint goes first: a kill in between leaves a training.
         """
@@ -149,11 +164,11 @@ class SearchFolder:
             self._decisions.append([line])
 
 
-def _continues(options):
-    """Return whether the options go on with what is in the folder, not with another's file."""
-    if not options.resume:
+def _continues(run):
+    """Return whether a Run goes on with what is in its folder, not with a file elsewhere."""
+    if not run.resume:
         return True
-    return Path(options.resume).absolute().parent.resolve() == Path(options.expname).resolve()
+    return Path(run.resume).absolute().parent.resolve() == Path(run.expname).resolve()
 
 
 def _check_own(folder):
@@ -163,16 +178,14 @@ def _check_own(folder):
     for name, kind in ((RESULTS, _Result), (DECISIONS, Decision)):
         for number, (_, line) in enumerate(_lines(folder / name), start=1):
             try:
-                msgspec.convert(json.loads(line), kind)
-            except ValueError as error:  # msgspec's and json's
-                raise UserError(
-                    f"{folder / name}, line {number} is not of train_nas.py ({error}): choose "
-                    "another --expname"
-                ) from None
+                value = parse_json(line, folder / name, number)
+                checked(value, kind, f"{folder / name}, line {number} is not of train_nas.py")
+            except UserError as error:
+                raise UserError(f"{error}; choose another --expname") from None
 
 
 def _lines(path):
-    """Return [(where it ends, bytes)] of a file's lines; a torn last one is none."""
+    """Return [(where it ends, bytes)] of a file's lines; a torn last one does not count."""
     *lines, _ = path.read_bytes().split(b"\n") if path.is_file() else [b""]
     return list(zip(itertools.accumulate(len(line) + 1 for line in lines), lines, strict=True))
 

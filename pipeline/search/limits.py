@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from nas.constraint import Constraint
 from nas.exact.constrained_search import greatest_sum
 from nas.latency_table import LatencyTable
+from nas.search_space import SearchSpace
 from nas.validation.conformal import Residuals
+from pipeline.latency.verdict import resolution_as_text, resolved
 from utils.formatting import as_typed, rounded_up
 from utils.progress import warn
 
-WRONG_UNIT = 100  # times the greatest value: such a target is hardly meant
+NEAR, LEAST_NEAR = 0.15, 3  # relative distance to a target, and samples needed within it
+WRONG_UNIT = 100  # times the greatest value: a target beyond that is hardly meant
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,15 @@ class LatencyLimit:
 
     @property
     def margin(self):
-        """How much slower than predicted, relative, a network may turn out to be."""
-        return Residuals.of(self.table).margin(self.confidence) if self.confidence else 0.0
+        """How much slower than predicted, relative, a network near the target may be."""
+        if not self.confidence:
+            return 0.0
+        return Residuals.of(self.table).margin(self.confidence, self.target_ms)
 
     def constraint(self, space, factor=1.0):
         """Return the Constraint on the table's upper bound.
 
-        factor: by which the table is known to be wrong where it matters
+        factor: by which the table is known to be wrong near the target
         Raises UserError if the table lacks variables of the space, or does not state its errors.
         """
         scale = factor * (1 + self.margin)
@@ -43,25 +48,67 @@ def latency_field(constraint):
 
 
 def warn_of_loose(constraints, space):
-    """Print a warning for each Constraint that all configurations of a space satisfy."""
+    """Print a warning for each Constraint that all configurations of a space satisfy.
+
+    Returns whether there is one.
+    """
+    loose = False
     for each in constraints:
-        greatest = greatest_sum(space.sizes, each.pairwise)
+        greatest = greatest_sum(space.chain.node_sizes, each.pairwise)
         if each.limit < greatest:
             continue
+        loose = True
         unit = "ms per image" if each.unit == "ms" else each.unit
         doubt = ": is its unit right?" if each.limit > WRONG_UNIT * greatest else ""
         warn(
             f"target {as_typed(each.limit)} {each.unit} excludes nothing: the greatest "
             f"{each.name} of any configuration is {rounded_up(greatest)} {unit}{doubt}"
         )
+    return loose
 
 
-def open_limits(paths, targets_ms, confidence):
-    """Return the LatencyLimits of tables' files and as many targets in ms per image."""
-    limits = []
-    for path, target_ms in zip(paths, targets_ms, strict=True):
+def search_space_of(question, table):
+    """Return the search space: the table's own, unless an option says otherwise."""
+    fields = {"input_size": table.input_size, "classes": table.classes}
+    fields |= table.metadata.search_space
+    for name in ("network", "input_size", "min_width", "max_width", "levels"):
+        if getattr(question, name) is not None:
+            fields[name] = getattr(question, name)
+    return SearchSpace.from_dict(fields)
+
+
+def is_sampled(limit):
+    """Return whether a table has enough samples near a target; True if unknown."""
+    if limit.table.metadata.fit.residuals_predicted_ms is None:
+        return True
+    return Residuals.of(limit.table).within(limit.target_ms, NEAR) >= LEAST_NEAR
+
+
+def warn_of_unsampled(limits):
+    """Print a warning for each LatencyLimit whose answers lie where its table was not sampled."""
+    for limit in limits:
+        if not is_sampled(limit):
+            warn(
+                f"{limit.table.source} was fitted to fewer than {LEAST_NEAR} networks within "
+                f"{NEAR:.0%} of {as_typed(limit.target_ms)} ms: its predictions there are not "
+                "tested; add samples (latency.py generate), or --verify"
+            )
+
+
+def open_limits(question):
+    """Return the LatencyLimits of a Question: of each table's file and its target.
+
+    Prints the number of a target that is not stated in ms.
+    """
+    paths, confidence, limits = question.latency_model, question.confidence, []
+    tables = [LatencyTable.load(path) for path in paths]
+    space = search_space_of(question, tables[0])
+    for path, table, target in zip(paths, tables, question.latency_target, strict=True):
+        target_ms = resolved(target, space, table)
+        if text := resolution_as_text(target, target_ms, table):
+            print(text)
         name = "latency" if len(paths) == 1 else f"latency by {path}"
         if confidence:
             name = f"upper bound ({100 * confidence:g} % confidence) of the {name}"
-        limits.append(LatencyLimit(LatencyTable.load(path), target_ms, name, confidence))
+        limits.append(LatencyLimit(table, target_ms, name, confidence))
     return limits

@@ -13,26 +13,22 @@ PASSES = {  # of the sandwich rule, as results.jsonl of train_nas.py calls them
     "soft_random": "random widths, soft labels",
 }
 SCORE = "score Σψ (higher is better)"
-MARKERS = {  # of the answers, and their sizes: none hides those below it
-    "*": 340,  # the search's
-    "s": 60,  # greedy
-    "D": 50,  # uniform
-    "o": 12,  # random
-    "P": 70,  # reranked or verified
-    "X": 25,
-}
+# Markers of the answers, and their sizes: none hides those below it.
+SEARCHED = (("*", 340), ("s", 60), ("D", 50))  # the search's, greedy, uniform
+DRAWN = ("o", 12)
+EVALUATED = (("P", 70), ("X", 25))
 
 
 def plot_widths(configurations, space, path):
     """Draw the width of each layer, relative to the widest, of several configurations.
 
     configurations: name -> one width per layer; equal ones share a line. Each line is narrower than
-    those below it, which so stay visible where both have the same width. Writes a PNG.
+    those below it, which stay visible where widths are the same. Writes a PNG.
     """
     figure = new_figure(9, 4.5)
     axes = figure.subplots()
     layers = np.arange(1, len(space.choices) + 1)
-    base = np.array(space.base_widths)
+    base = np.array(space.description.base_widths)
     for layer, widths in zip(layers, space.choices, strict=True):
         heights = np.array(widths) / base[layer - 1]
         axes.plot(np.full(len(widths), layer), heights, ".", color="0.8", zorder=0)
@@ -55,8 +51,8 @@ def plot_widths(configurations, space, path):
 def plot_front(front, answers, constraint, epochs, path):
     """Draw the trade-off of score against latency, and where single answers lie.
 
-    front: a nas.exact.pareto.Front; answers: name -> an answer with score and latency_ms, a list of
-    such, or None; constraint: the Constraint of the latency, whose limit is drawn;
+    front: a nas.exact.pareto.Front; answers: pipeline.search.comparison.Answers
+    constraint: the Constraint of the latency, whose limit is drawn
     epochs: that the scores are of. Writes a PNG.
     """
     figure = new_figure(8, 5)
@@ -65,14 +61,11 @@ def plot_front(front, answers, constraint, epochs, path):
     axes.step(front.latencies_ms, front.scores, where="post", color="0.4", label=label)
     target = f"target {as_typed(constraint.limit)} {constraint.unit}"
     axes.axvline(constraint.limit, color="tab:red", linestyle=":", label=target)
-    for (marker, size), (name, answer) in zip(MARKERS.items(), answers.items(), strict=False):
-        if isinstance(answer, list):
-            points = [[a.latency_ms for a in answer], [a.score for a in answer]]
-            axes.scatter(*points, s=size, c="0.6", label=name, zorder=2, linewidths=0)
-        elif answer:
-            style = {"s": size, "marker": marker, "zorder": 3}
-            style |= {"edgecolors": "white", "linewidths": 0.4}
-            axes.scatter(answer.latency_ms, answer.score, label=name, **style)
+    _mark(axes, answers.searched, SEARCHED)
+    drawn = [[a.latency_ms for a in answers.random], [a.score for a in answers.random]]
+    marker, size = DRAWN
+    axes.scatter(*drawn, size, "0.6", marker, label="random", zorder=2, linewidths=0)
+    _mark(axes, answers.evaluated, EVALUATED)
     figure.suptitle(f"after {epochs} epochs", fontsize=10)
     axes.set_xlabel(f"predicted {constraint.name}, ms per image")
     axes.set_ylabel(SCORE)
@@ -81,10 +74,19 @@ def plot_front(front, answers, constraint, epochs, path):
     save_figure(figure, path)
 
 
-def plot_score_check(scores, accuracies, correlation, interval, epochs, path):
-    """Draw the accuracy of sub-networks against their scores, both (n,), after so many epochs.
+def _mark(axes, named_answers, markers):
+    """Draw NamedAnswers, each with its marker of the (marker, size) pairs."""
+    for named, (marker, size) in zip(named_answers, markers, strict=False):
+        if named.answer:
+            style = {"s": size, "marker": marker, "zorder": 3}
+            style |= {"edgecolors": "white", "linewidths": 0.4}
+            axes.scatter(named.answer.latency_ms, named.answer.score, label=named.name, **style)
 
-    correlation: of their ranks; interval: (low, high), where it lies with 90 %. Writes a PNG.
+
+def plot_score_check(scores, accuracies, correlation, interval, epochs, path):
+    """Draw the accuracy of sub-networks against their scores, both (n,), after `epochs` epochs.
+
+    correlation: of their ranks; interval: (low, high), at 90 %. Writes a PNG.
     """
     figure = new_figure(6, 4.5)
     axes = figure.subplots()

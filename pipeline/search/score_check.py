@@ -1,10 +1,11 @@
-"""How far the additive score can be trusted: it against the accuracy of random sub-networks."""
+"""How far to trust the additive score: a comparison with the accuracy of random sub-networks."""
 
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from nas import mrf
 from nas.validation.prediction_errors import spearman, spearman_interval
 from pipeline.search.plots import plot_score_check
 from pipeline.search.sub_networks import evaluate
@@ -24,12 +25,12 @@ def check_score(options, net, search, data, epochs):
     with its 90 % interval.
     """
     rng = np.random.default_rng((options.seed, STREAM))
-    space, unary = search.space, search.unary()
+    space, unary = search.space, search.scores()
     seen = [np.flatnonzero(scores > -np.inf) for scores in unary]  # the widths with a score
     states = np.array([[rng.choice(s) for s in seen] for _ in range(options.score_check)])
-    scores = [sum(u[s] for u, s in zip(unary, row, strict=True)) for row in states]
+    scores = mrf.unary_sum(unary, states.T)
     configurations = [space.configuration(row) for row in states]
-    accuracies = evaluate(net, configurations, *data)
+    accuracies = [each.accuracy for each in evaluate(net, configurations, *data)]
     if rank():
         return
     rows = zip(configurations, map(float, scores), accuracies, strict=True)

@@ -1,4 +1,4 @@
-"""The accuracies of many sub-networks of a supernet."""
+"""Evaluations of many sub-networks of a supernet."""
 
 from utils.progress import progress_bar
 
@@ -6,17 +6,17 @@ AT_ONCE = 5  # sub-networks that are in memory together, and share a reading of 
 
 
 def evaluate(net, configurations, train, images):
-    """Return the accuracies of sub-networks on images, 0 to 1 each, with a progress bar.
+    """Return the Evaluations of sub-networks on images, with a progress bar.
 
     net: a supernet; train: images that BatchNorm statistics are re-estimated on
     """
-    accuracies = []
+    evaluations = []
     with progress_bar(total=len(configurations), desc="sub-networks", leave=False) as bar:
         for start in range(0, len(configurations), AT_ONCE):
             some = configurations[start : start + AT_ONCE]
-            accuracies += net.accuracies(some, train, images)
+            evaluations += net.evaluate(some, train, images)
             bar.update(len(some))
-    return accuracies
+    return evaluations
 
 
 class RandomPart:
@@ -34,9 +34,9 @@ class RandomPart:
         return self._dataset[epoch, int(self._indices[index])]
 
     def where(self, index):
-        """Return where an image is, for people."""
+        """Return where an image is, as text."""
         return self._dataset.where(int(self._indices[index]))
 
     def why_broken(self, index):
-        """Return why an image cannot be read, for people."""
+        """Return why an image cannot be read, as text."""
         return self._dataset.why_broken(int(self._indices[index]))

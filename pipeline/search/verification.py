@@ -3,26 +3,30 @@
 Candidates of a round are the best configurations under the target and under somewhat stricter
 ones: the answer and its runners-up. If none of them meets the target when it is measured, the
 samples join the table's own, and the table is fitted again. A few samples among hundreds change a
-table little, so what it still gets wrong on all candidates measured so far, the median ratio, is
-allowed for in the next round.
+table little elsewhere, so the next round allows for its error on this round's candidates, the
+median ratio before it was fitted to them. Where the table has no samples near the target, further
+networks are measured with the first candidates.
 """
 
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from nas.answer import Answer
 from nas.constraint import InfeasibleError
-from nas.ows import SearchResult
+from nas.prior import PRIORS, SHARED
+from nas.sampling import CoveringSampler
 from nas.search_space import SearchSpace
 from nas.validation.conformal import Interval
 from nas.validation.validated_fit import fit_validated
 from pipeline.latency.conditions import condition_differences
 from pipeline.latency.measuring_again import measure_again, workload_of
-from pipeline.latency.samples import load_samples
-from pipeline.search.limits import LatencyLimit
+from pipeline.latency.samples import ANSWER, load_samples
+from pipeline.search.limits import NEAR, LatencyLimit, is_sampled
 from utils.errors import UserError
 from utils.formatting import as_typed, rounded_up
 from utils.json_lines import Appender, write_lines
@@ -30,7 +34,9 @@ from utils.metadata import refuse_partial_fit
 
 ROUNDS = 5
 CANDIDATES = 5
-SPREAD = 0.05  # how much stricter the strictest target of a round is, if the table does not tell
+SPREAD = 0.05  # how much stricter the strictest target of a round is, if the table does not say
+NEIGHBOURS = 10  # measured with the first candidates where the table was not sampled
+DRAWS = 2000  # at most, to find them
 STREAM = 3  # sets the random numbers apart from those of training
 
 
@@ -49,21 +55,22 @@ class Candidate:
 class Verified:
     """An answer that meets the target when it is measured."""
 
-    result: SearchResult  # its bound is the last round's, whatever the target it answered
+    result: Answer  # its bound is the last round's, whatever the target it answered
     limits: list[LatencyLimit]  # the first of them with the table of the last round
     measured_ms: float
     rounds: int
 
 
-def verify(options, search, limits, measure=measure_again):
+def verify(options, search, limits, measure=None):
     """Return the Verified answer of a SupernetSearch under LatencyLimits, the first one measured.
 
-    measure: as pipeline.latency.measuring_again.measure_again, which runs on the device
+    measure: as pipeline.latency.measuring_again.measure_again, the default, which uses the device
     Writes verification.jsonl, a line per round, adds the samples to their file, which it names, and
     writes the table that was fitted again, if there is one, to verified_model.jsonl.
     Raises UserError if no round finds a configuration that meets the target when measured.
     """
     folder = Path(options.expname)
+    measure = measure or _measure_as(options)
     first, *other_limits = limits
     now, factor = first, 1.0
     paths = samples_to_extend(options, first.table)
@@ -73,17 +80,17 @@ def verify(options, search, limits, measure=measure_again):
         chosen = candidates(search, now, factor, left_out)
         if not chosen:
             break
-        lines = measure(first.table.metadata, list(chosen), (options.seed, STREAM, number))
-        with Appender(paths[0]) as samples:
-            samples.append(lines)
-        tqdm.write(f"{paths[0]}: {len(lines)} samples added")
-        of_round = [_candidate(line, chosen, first, now) for line in lines]
-        measured += of_round
+        seed = (options.seed, STREAM, number)
+        extra = [] if number > 1 or is_sampled(first) else neighbours(search.space, first, seed)
+        lines = measure(first.table.metadata, [*chosen, *extra], seed)
+        _add(lines, len(chosen), paths[0])
+        newest = [_candidate(line, chosen, first, now) for line in lines[: len(chosen)]]
+        measured += newest
         rounds.append({"round": number, "target_ms": first.target_ms, "factor": factor})
-        rounds[-1]["candidates"] = [asdict(candidate) for candidate in of_round]
+        rounds[-1]["candidates"] = [asdict(candidate) for candidate in newest]
         write_lines(folder / "verification.jsonl", rounds)
         tqdm.write(_as_text(rounds[-1]))
-        meeting = [candidate for candidate in of_round if candidate.meets]
+        meeting = [candidate for candidate in newest if candidate.meets]
         if meeting:
             best = max(meeting, key=lambda candidate: candidate.score)
             bound = next(iter(chosen.values())).bound
@@ -91,7 +98,7 @@ def verify(options, search, limits, measure=measure_again):
             return Verified(result, [now, *other_limits], best.measured_ms, number)
         now = replace(now, table=fit_again(now.table, paths, options.seed))
         now.table.save(folder / "verified_model.jsonl")
-        ratios = [c.measured_ms / now.table.predict(c.configuration) for c in measured]
+        ratios = [c.measured_ms / c.predicted_ms for c in newest]  # before they were fitted
         factor = max(1.0, float(np.median(ratios)))
     fastest = min((candidate.measured_ms for candidate in measured), default=np.nan)
     raise UserError(
@@ -101,22 +108,52 @@ def verify(options, search, limits, measure=measure_again):
     )
 
 
+def _measure_as(options):
+    """Return measure_again with the options of how the table's device is reached."""
+    ways = {"shell": options.remote_shell, "python": options.remote_python}
+    return partial(measure_again, command=options.command, **ways)
+
+
+def _add(lines, answers, path):
+    """Add sample lines to their file; as many of the first ones are marked as answers."""
+    for line in lines[:answers]:
+        line[2][ANSWER] = True
+    with Appender(path) as samples:
+        samples.append(lines)
+    tqdm.write(f"{path}: {len(lines)} samples added")
+
+
 def candidates(search, limit, factor, left_out):
-    """Return {configuration: SearchResult} of the best ones under ever stricter targets.
+    """Return {configuration: Answer} of the best ones under ever stricter targets.
 
     factor: by which the table is too low on what was measured; left_out: configurations
     """
     interval = Interval.of(limit.table)
-    spread = interval.half_width if interval else SPREAD
+    spread = float(interval.half_widths(limit.target_ms)) if interval else SPREAD
     chosen = {}
     for stricter in np.linspace(1, 1 + spread, CANDIDATES):
         constraint = limit.constraint(search.space, factor * stricter)
         with suppress(InfeasibleError):  # of the strictest targets
-            result = search.best([constraint, *search.constraints[1:]])
-            configuration = search.space.configuration(result.states)
+            answer = search.best_under([constraint, *search.constraints[1:]])
+            configuration = search.space.configuration_at(answer.states)
             if configuration not in left_out:
-                chosen.setdefault(configuration, result)
+                chosen.setdefault(configuration, answer)
     return chosen
+
+
+def neighbours(space, limit, seed):
+    """Return configurations that are predicted to take about as long as a limit's target.
+
+    Fewer than NEIGHBOURS if the draws of a CoveringSampler find no more.
+    """
+    sampler, rng, found = CoveringSampler(space, seed[0]), np.random.default_rng(seed), {}
+    for _ in range(DRAWS):
+        if len(found) == NEIGHBOURS:
+            break
+        configuration = sampler.draw_at(rng.random(), rng)
+        if abs(limit.table.predict(configuration) / limit.target_ms - 1) <= NEAR:
+            found[configuration] = True
+    return list(found)
 
 
 def _candidate(line, chosen, first, now):
@@ -133,8 +170,8 @@ def _candidate(line, chosen, first, now):
 
 
 def refuse_unverifiable(options, table):
-    """Raise UserError if the table does not tell how to measure, or where its samples are."""
-    workload_of(table.metadata)
+    """Raise UserError if the table does not say how to measure, or where its samples are."""
+    workload_of(table.metadata, options.command)
     refuse_partial_fit(table.metadata, table.source)
     samples_to_extend(options, table)
 
@@ -142,13 +179,12 @@ def refuse_unverifiable(options, table):
 def samples_to_extend(options, table):
     """Return the paths of the samples files; samples of --verify are added to the first one.
 
-    Raises UserError if one of them is no samples file that reads as one, or was measured otherwise
-    than the table's.
+    Raises UserError if one of them cannot be read as a samples file, or was measured differently.
     """
     paths = [options.samples] if options.samples else samples_of(table)
     _, space, metadata = load_samples(paths)
-    of_table = SearchSpace.of(table.metadata, table.source)
-    differences = [("search space", of_table, space)] if space != of_table else []
+    table_space = SearchSpace.of(table.metadata, table.source)
+    differences = [("search space", table_space, space)] if space != table_space else []
     differences += condition_differences(table.metadata, metadata)
     for name, ours, theirs in differences:
         raise UserError(
@@ -164,7 +200,7 @@ def samples_of(table):
     Raises UserError if it does not, or if a file is missing.
     """
     folder = Path(table.source).parent
-    names = table.metadata.get("fit", {}).get("samples_files")
+    names = table.metadata.fit.samples_files
     if not names:
         raise UserError(f"{table.source} does not name its samples file: give --samples FILE")
     paths = [folder / name for name in names]
@@ -175,20 +211,22 @@ def samples_of(table):
 
 
 def at_speed_of(table, details):
-    """Return by what a sample's latency is multiplied to hold at the table's machine speed."""
-    if "reference_ms" not in table.metadata:
-        return 1.0
-    return table.metadata["reference_ms"] / details["reference_ms"]
+    """Return the factor that scales a sample's latency to the table's machine speed."""
+    reference_ms = table.metadata.reference_ms
+    return reference_ms / details["reference_ms"] if reference_ms else 1.0
 
 
 def fit_again(table, paths, seed):
     """Return a table fitted to samples files by the weights of an earlier one."""
     samples, space, metadata = load_samples(paths)
-    report = table.metadata["fit"]
+    report = table.metadata.fit
     rng = np.random.default_rng(seed)
-    fitted = fit_validated(samples, space, rng, report["regularize"], report["strength"], metadata)
-    fitted.metadata["fit"]["samples_files"] = [str(Path(path).resolve()) for path in paths]
-    return fitted
+    fitted = fit_validated(
+        *(samples, space, rng, report.regularize, report.strength, metadata),
+        prior=report.prior if report.prior in PRIORS else SHARED,
+    )
+    files = [str(Path(path).resolve()) for path in paths]
+    return fitted.with_metadata(fitted.metadata.stating_of_fit(samples_files=files))
 
 
 def _as_text(line):

@@ -1,91 +1,121 @@
 """The accuracy benchmark: its jobs, and its table."""
 
-from benchmarks.retraining.accuracy_jobs import FULL, METHODS, MINIATURE, OURS, Benchmark
-from benchmarks.retraining.accuracy_report import as_markdown, write_report
+import numpy as np
+
+from benchmarks.retraining.accuracy_jobs import Benchmark
+from benchmarks.retraining.accuracy_methods import METHODS, SEARCHED, SHIPPED
+from benchmarks.retraining.accuracy_report import write_report
+from benchmarks.retraining.accuracy_settings import FULL, MINIATURE
+from benchmarks.retraining.paired import Paired
+from benchmarks.retraining.peer_jobs import PEERS
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
+from utils.metadata import Metadata
+
+KINDS = ("supernet", "answer", "final", "peer")
 
 
 def row(method, seed, accuracy, target=0.5, **more):
     return {
         "seed": seed, "target": target, "method": method, "configuration": [8] * 14,
-        "target_ms": 0.2, "accuracy": accuracy, "predicted_ms": 0.19,
+        "target_ms": 0.2, "accuracy": accuracy, "loss": 1 - accuracy, "predicted_ms": 0.19,
         "measured_ms": 0.2 + seed / 10, "macs": 3e6, "parameters": 1e6, **more,
     }  # fmt: skip
 
 
 def test_jobs_build_on_each_other_and_cover_every_answer(tmp_path):
-    """Oracle: 7 methods × 3 targets × 3 seeds, and the widest network once a seed."""
-    jobs = Benchmark(FULL, tmp_path).jobs()
+    """Oracle: 11 methods × 4 targets × 5 seeds, and the widest network once a seed."""
+    jobs = Benchmark(FULL, tmp_path, PEERS).jobs()
     names = [job.name for job in jobs]
     assert len(set(names)) == len(names)
     assert all(need in names for job in jobs for need in job.needs)
-    finals = [name for name in names if name.startswith("final/")]
-    assert len(finals) == len(METHODS) * 3 * 3 + 3
-    assert sum(name.startswith("aows/") for name in names) == 2 * 3 * 3
-    with_own = [job.name for job in Benchmark(FULL, tmp_path, OURS).jobs()]
-    assert set(with_own) > set(names)
-    own = [name for name in with_own if name not in names]
-    assert sum(name.startswith("asked/") for name in own) == len(OURS) * 3 * 3
-    assert sum(name.startswith("final/") for name in own) == len(OURS) * 3 * 3 == len(own) / 2
+    counts = {kind: sum(name.startswith(f"{kind}/") for name in names) for kind in KINDS}
+    cells = 4 * 5
+    assert counts == {
+        "supernet": 2 * 5 + 2 * cells,
+        "answer": len(SEARCHED) * cells,
+        "final": 11 * cells + 5,
+        "peer": 3 * 5,
+    }
+    assert len(METHODS) == 11
     assert {job.name.split("/")[1] for job in Benchmark(MINIATURE, tmp_path).jobs()[1:]} == {"0"}
 
 
 def test_equal_configurations_of_a_seed_are_trained_once(tmp_path):
     """Oracle: a result of the same seed is taken over, with its name."""
     benchmark = Benchmark(FULL, tmp_path)
-    job = next(job for job in benchmark.jobs() if job.name == "final/1/0.5/OWS exact")
-    answers = {"0.5": {"OWS exact": [16] * 14, "random": [8] * 14}}
+    job = next(job for job in benchmark.jobs() if job.name == "final/1/0.5/OWS")
     results = {
         "table": {"full_ms": 0.4},
-        "answers/1": answers,
+        "answer/1/0.5/OWS": {"configuration": [16] * 14},
+        "answer/1/0.5/random": {"configuration": [8] * 14},
         "final/1/0.35/greedy": row("greedy", 1, 0.7, configuration=[16] * 14),
-        "final/2/0.5/OWS exact": row("OWS exact", 2, 0.9, configuration=[16] * 14),
+        "final/2/0.5/OWS": row("OWS", 2, 0.9, configuration=[16] * 14),
     }
     taken = job.run(results)
     assert (taken["accuracy"], taken["same_as"]) == (0.7, "final/1/0.35/greedy")
-    assert (taken["method"], taken["target"], taken["target_ms"]) == ("OWS exact", 0.5, 0.2)
+    assert (taken["method"], taken["target"], taken["target_ms"]) == ("OWS", 0.5, 0.2)
     other = next(job for job in benchmark.jobs() if job.name == "final/1/0.5/random")
     assert job.key(results) != other.key(results)
 
 
 def test_the_uniform_baseline_is_the_widest_that_meets_the_target(tmp_path):
-    """Oracle: a table by which latency is the number of the layers' channels, in µs."""
+    """Oracle: a table by which latency is the number of the layers' channels, in µs.
+
+    Between the multipliers of the space others count, in steps of 8 channels.
+    """
     benchmark = Benchmark(MINIATURE, tmp_path)
     space = SearchSpace(input_size=32, classes=10, min_width=0.1, max_width=0.7, levels=3)
     entries = {v: v.out_channels / 1000 for v in space.variables}
-    LatencyTable(entries, {"search_space": space.as_dict()}).save(benchmark.table_path)
+    LatencyTable(entries, Metadata.of({"search_space": space.as_dict()})).save(benchmark.table_path)
     middle, widest = space.uniform_multipliers()[1:]
     full_ms = LatencyTable.load(benchmark.table_path).predict(widest)
     middle_ms = LatencyTable.load(benchmark.table_path).predict(middle)
-    assert benchmark.widest_uniform(full_ms) == widest == benchmark.largest()
-    assert benchmark.widest_uniform(0.999 * full_ms) == middle
-    assert benchmark.widest_uniform(middle_ms) == middle
+    assert benchmark.widest_uniform(full_ms).configuration == widest == benchmark.widest()
+    assert benchmark.widest_uniform(middle_ms).configuration == middle
+    between = benchmark.widest_uniform(0.999 * full_ms).configuration
+    assert sum(middle) < sum(between) < sum(widest)
+    scaled = {space.description.scaled(multiplier / 1000) for multiplier in range(400, 701)}
+    assert between in scaled
 
 
-def test_the_table_pairs_seeds_and_tells_what_is_missing(tmp_path):
-    """Oracle: by hand: differences of +2 and 0 points have mean 1 and deviation √2."""
+def test_differences_are_paired_by_target_and_seed():
+    """Oracle: by hand: gains of 2, 0 and -1, 3 points have mean 1, of which 2 of 3 are won.
+
+    Seed 2 lacks a target and does not count.
+    """
+    first = {(0.3, 0): 82, (0.5, 0): 89, (0.3, 1): 80, (0.5, 1): 93, (0.3, 2): 99}
+    second = {(0.3, 0): 80, (0.5, 0): 90, (0.3, 1): 80, (0.5, 1): 90, (0.3, 2): 0, (0.7, 0): 1}
+    paired = Paired.of(first, second)
+    assert (paired.mean, paired.won, paired.cells, paired.equal) == (1, 2, 3, 1)
+    # A resample is one seed or both, one target or both: between the means of single cells.
+    assert -1 <= paired.low < 1 < paired.high <= 3
+    assert Paired.of({}, second) is None
+    alone = Paired.of({(0.3, 0): 2}, {(0.3, 0): 1})
+    assert alone.mean == 1
+    assert np.isnan(alone.low)
+
+
+def test_the_report_compares_and_tells_what_is_missing(tmp_path):
+    """Oracle: by hand: what is shipped is better than greedy by 3 and by 0 points."""
     rows = [
-        row("OWS exact", 0, 0.80), row("OWS exact", 1, 0.84),
+        row(SHIPPED, 0, 0.85), row(SHIPPED, 1, 0.84),
         row("greedy", 0, 0.82), row("greedy", 1, 0.84, same_as="x"), row("greedy", 2, 0.9),
-        row("random", 0, 0.5),
+        row("random", 0, 0.5), row("widest", 0, 0.9, target=1),
     ]  # fmt: skip
-    text = as_markdown(rows, ["final/2/0.5/OWS exact"], ["Set up so."])
+    text = write_report(rows, ["final/2/0.5/OWS"], ["Set up so."], tmp_path)
+    assert text == (tmp_path / "accuracy.md").read_text()
     assert "Set up so." in text
-    assert "**Not finished: 1 trainings** (final/2/0.5/OWS exact)." in text
+    assert "**Not finished: 1 trainings** (final/2/0.5/OWS)." in text
     lines = {
-        line.split(" | ")[1]: line.split(" | ") for line in text.splitlines() if "50 %" in line
+        line.split(" | ")[1]: line.split(" | ") for line in text.splitlines() if " %, " in line
     }
-    assert lines["OWS exact"][2:6] == ["2", "82.0 ± 2.8", "", "0.190 ± 0.000"]
-    assert lines["greedy"][2:5] == ["3", "85.3 ± 4.2", "+1.0 ± 1.4"]
-    assert lines["greedy"][6] == "0.300 ± 0.100"
-    assert lines["random"][2:5] == ["1", "50.0", "-30.0"]
-    assert "| greedy | +1.0 ± 1.4 | 1 of 2 |" in text
-    assert "1 of 6 answers equal one of the same seed" in text
-    two_targets = [*rows, row("OWS exact", 0, 0.6) | {"target": 0.7}]
-    two_targets += [row("random", 0, 0.9) | {"target": 0.7}]  # +30 points, after -30
-    text = as_markdown(two_targets, [], [])
-    assert "| random | +0.0 | 1 of 2 |" in text
-    assert "\n| greedy |" not in text  # no seed at the second target
-    assert write_report(rows, [], [], tmp_path) == (tmp_path / "accuracy.md").read_text()
+    assert lines["greedy"][2:5] == ["3", "85.33 ± 4.16", "0.147 ± 0.042"]
+    assert lines["greedy"][6] == "0.3000 ± 0.1000"
+    assert lines["random"][2:4] == ["1", "50.00"]
+    compared = [line for line in text.splitlines() if line.startswith("| greedy |")]
+    assert compared[0].startswith("| greedy | +1.50 (")
+    assert compared[0].count("| 1 of 1 |") == 2
+    assert "| random | +35.00 | 1 of 1 | -0.3500 | 1 of 1 |" in text
+    assert "1 of 7 answers equal one of the same seed" in text
     assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")

@@ -55,6 +55,34 @@ def test_jobs_run_beside_each_other_unless_their_keys_are_equal(tmp_path):
     assert len(run_all(jobs, tmp_path / "jobs.jsonl", slots=2)) == 8
 
 
+def test_what_is_gone_is_made_again_for_those_that_need_it(tmp_path):
+    """Oracle: by hand: b needs a's file, c that of d, which needs e; nobody needs f's any more."""
+    ran = []
+
+    def leaving(name, needs=()):
+        path = tmp_path / name
+
+        def run(_):
+            ran.append(name)
+            path.touch()
+            return {}
+
+        return Job(name, needs, 1, run, leaves=path)
+
+    jobs = [leaving("a"), leaving("e"), leaving("d", ("e",)), leaving("f")]
+    run_all(jobs, tmp_path / "jobs.jsonl", slots=1)
+    for path in map(tmp_path.joinpath, "aedf"):
+        path.unlink()
+    (tmp_path / "a").touch()
+    ran.clear()
+    jobs += [leaving("b", ("a",)), leaving("c", ("d",))]
+    run_all(jobs, tmp_path / "jobs.jsonl", slots=1)
+    assert ran == ["e", "d", "b", "c"]
+    ran.clear()
+    run_all(jobs, tmp_path / "jobs.jsonl", slots=1)
+    assert ran == []
+
+
 def test_finished_jobs_are_not_run_again_and_a_failed_one_is(tmp_path):
     """Oracle: how often each ran; a torn last line, as a kill leaves it, counts as not finished."""
     path, ran = tmp_path / "jobs.jsonl", []

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from benchmarks.retraining.accuracy_jobs import FULL
+from benchmarks.retraining.accuracy_settings import FULL
 from benchmarks.retraining.recorded_scores import Recorded
 from benchmarks.retraining.score_truth_jobs import OURS, VARIANTS, ScoreTruth
 from benchmarks.retraining.score_truth_report import (
@@ -24,12 +24,13 @@ from benchmarks.retraining.score_truth_statistics import (
     repeatability,
 )
 from benchmarks.retraining.score_truth_supernet import NETWORKS
-from models.pytorch.mobilenet_v1 import convolutions
+from models.pytorch.plain import convolutions
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from utils import checkpoints
 from utils.errors import UserError
 from utils.json_lines import write_lines
+from utils.metadata import Metadata
 
 SPACE = SearchSpace(input_size=32, classes=5, min_width=0.25, max_width=0.5, levels=3)
 
@@ -37,7 +38,7 @@ SPACE = SearchSpace(input_size=32, classes=5, min_width=0.25, max_width=0.5, lev
 def networks():
     """Return a net of each kind with the same parameters, and a batch."""
     nets = {
-        name: kind(SPACE.smallest, SPACE.largest, SPACE.classes).double()
+        name: kind(SPACE.description, SPACE.smallest, SPACE.largest).double()
         for name, kind in NETWORKS.items()
     }
     for _, norm in convolutions(nets["ours"].wide):
@@ -92,7 +93,7 @@ def test_windows_are_cut_from_what_the_supernet_recorded(tmp_path):
     layers = len(SPACE.choices)
     expected = {"last epoch": 4, "last half epoch": 5, "last two epochs": 2.75}
     expected["whole training"] = 2.75
-    # (3, 5) deviates by 1 from its mean; all widths score alike, and stay so but for RISE.
+    # (3, 5) deviates by 1 from its mean; all widths score alike, and stay so.
     assert recorded.noise("last epoch") == (pytest.approx(0.5**0.5), 0)
     expected |= {f"{name}, monotone": mean for name, mean in expected.items()}
     assert {name: float(s[0]) / layers for name, s in scores.items()} == pytest.approx(expected)
@@ -174,9 +175,9 @@ def test_jobs_train_each_variant_and_the_truth_takes_in_the_accuracy_benchmarks(
     benchmark = ScoreTruth(FULL, tmp_path, 14)
     with pytest.raises(UserError, match=r"table\.jsonl is missing"):
         benchmark.jobs()
-    LatencyTable(dict.fromkeys(SPACE.variables, 1.0), {"search_space": SPACE.as_dict()}).save(
-        tmp_path / "table.jsonl"
-    )
+    LatencyTable(
+        dict.fromkeys(SPACE.variables, 1.0), Metadata.of({"search_space": SPACE.as_dict()})
+    ).save(tmp_path / "table.jsonl")
     of_accuracy = {"final/0/0.5/random": 3, "final/0/0.5/greedy": 4, "ows/0": 5}
     write_results(tmp_path / "jobs.jsonl", of_accuracy)
     names = [job.name for job in benchmark.jobs()]
@@ -192,9 +193,9 @@ def test_jobs_train_each_variant_and_the_truth_takes_in_the_accuracy_benchmarks(
 def test_supernets_that_evaluated_all_networks_tell_their_accuracies(tmp_path):
     """Oracle: by hand; the second supernet knows one network only."""
     benchmark = ScoreTruth(FULL, tmp_path, 14)
-    LatencyTable(dict.fromkeys(SPACE.variables, 1.0), {"search_space": SPACE.as_dict()}).save(
-        tmp_path / "table.jsonl"
-    )
+    LatencyTable(
+        dict.fromkeys(SPACE.variables, 1.0), Metadata.of({"search_space": SPACE.as_dict()})
+    ).save(tmp_path / "table.jsonl")
     both = [SPACE.smallest, SPACE.largest]
     lines = [
         {

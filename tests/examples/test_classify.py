@@ -42,19 +42,27 @@ def picture(pixels, number):
     return image.quantize(64) if number % 5 == 4 else image
 
 
+OPTIONS = """--framework pytorch --configuration 0.25xMOBILENET --input-size 32 --batch-size 8 -j 0
+    --seed 1 --lr 0.005 --num-epochs 3 --crop-ratio 0.87"""
+
+
 @pytest.fixture(scope="module")
 def learned(images, tmp_path_factory):
     """Return the best validation accuracy of a run on the images, and its ONNX file."""
     out = tmp_path_factory.mktemp("out")
-    options = "--framework pytorch --configuration 0.25xMOBILENET --input-size 32 --batch-size 8"
-    options += f" -j 0 --seed 1 --lr 0.005 --num-epochs 3 --data-dir {images} --crop-ratio 0.87"
-    results = train(options, out)
+    results = train(f"{OPTIONS} --data-dir {images}", out)
     return max(line["val_top1"] for line in results), out / "mobilenet-best.onnx"
 
 
-def test_the_accuracy_is_the_reported_one(learned, images, capsys):
+@pytest.mark.parametrize("kind", ["onnx", "tflite"])
+def test_the_accuracy_is_the_reported_one(learned, images, capsys, kind):
     """Oracle: results.jsonl; the broken image is named and counts in neither."""
     accuracy, network = learned
+    if kind == "tflite":
+        pytest.importorskip("ai_edge_litert")
+        train(f"{OPTIONS} --data-dir {images} --resume-last --export tflite", network.parent)
+        network = network.with_suffix(".tflite")
+        capsys.readouterr()
     classify.main([str(network), str(images / "val")])
     output = capsys.readouterr()
     share, right, count = re.search(r"accuracy: (\S+), (\d+) of (\d+)", output.out).groups()
@@ -93,11 +101,13 @@ def test_mistakes_are_named(learned, images, tmp_path, capsys):
     """Oracle: the name that is wrong is in the message."""
     (tmp_path / "classes" / "dogs").mkdir(parents=True)
     Image.new("RGB", (9, 9)).save(tmp_path / "classes" / "dogs" / "a.png")
-    (tmp_path / "x.onnx").write_bytes(b"no network")
+    for kind in ("onnx", "tflite"):
+        (tmp_path / f"x.{kind}").write_bytes(b"no network")
     for network, folder, message in (
         (learned[1], tmp_path / "classes", "'dogs' is none of the network's 3 classes"),
         (learned[1], tmp_path / "no.png", "none of the images can be read"),
         (tmp_path / "x.onnx", images, "x.onnx is no network of train_final.py"),
+        (tmp_path / "x.tflite", images, "x.tflite is no network of train_final.py"),
     ):
         with pytest.raises(SystemExit):
             classify.main([str(network), str(folder)])
@@ -118,4 +128,4 @@ def test_it_imports_nothing_of_this_project():
             else []
         )
     }
-    assert imported - sys.stdlib_module_names == {"PIL", "numpy", "onnxruntime"}
+    assert imported - sys.stdlib_module_names == {"PIL", "numpy", "onnxruntime", "ai_edge_litert"}

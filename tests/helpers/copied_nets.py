@@ -2,20 +2,21 @@
 
 import torch
 
-from models.gluon.mobilenet_v1 import MobileNetV1 as GluonNet
-from models.pytorch.mobilenet_v1 import MobileNetV1 as TorchNet
+from models.gluon.plain import PlainNet as GluonNet
+from models.pytorch.plain import PlainNet as TorchNet
+from networks.mobilenet_v1 import network as mobilenet_v1
 from tests.helpers.mxnet_nets import randomized
 
 
-def copied_nets(configuration, classes=10, seed=0, **options):
+def copied_nets(configuration, network=None, seed=0, **options):
     """Return a randomised Gluon net and a PyTorch net with its parameters and statistics."""
-    gluon = randomized(GluonNet(configuration, classes, **options), seed)
+    gluon = randomized(GluonNet(network or mobilenet_v1(10), configuration, **options), seed)
     return gluon, copied(gluon)
 
 
 def copied(gluon):
     """Return a PyTorch net, in training mode, with a Gluon net's parameters and statistics."""
-    net = TorchNet(gluon.configuration, gluon.classes)
+    net = TorchNet(gluon.network, gluon.configuration)
     arrays = [parameter.data().asnumpy() for parameter in gluon.collect_params().values()]
     state = {name: torch.tensor(a) for name, a in zip(names(net), arrays, strict=True)}
     net.load_state_dict(state, strict=False)

@@ -1,7 +1,10 @@
 """Running train_final.py on small data."""
 
 import json
+import re
 import shlex
+
+import pytest
 
 from train_final import main
 
@@ -23,3 +26,15 @@ def lines_of(out):
 def losses(results):
     """Return what must be equal where a run is repeated."""
     return [(r["epoch"], r["train_loss"], r["val_loss"], r["val_top1"]) for r in results]
+
+
+def fails(capsys, options, out):
+    """Run the script, which must fail; return its one line on standard error."""
+    with pytest.raises(SystemExit) as caught:
+        train(options, out)
+    assert caught.value.code == 2
+    lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
+    lines = [line for line in lines if line.strip() and not re.search("batch/s|s/batch", line)]
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    return lines[0]

@@ -8,6 +8,7 @@ import pytest
 import train_nas
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
+from utils.metadata import Metadata
 
 ROOT = Path(__file__).parents[2]
 SPACE = SearchSpace(input_size=16, classes=10, min_width=0.05, max_width=0.15, levels=3)
@@ -16,7 +17,7 @@ SPACE = SearchSpace(input_size=16, classes=10, min_width=0.05, max_width=0.15, l
 def write_table(path, space=SPACE, metadata=True):
     """A table of 1 ns per weight of a layer's pointwise convolution, and 1 µs per layer."""
     entries = {v: v.in_channels * v.out_channels / 1e6 + 1e-3 for v in space.variables}
-    LatencyTable(entries, {"search_space": space.as_dict()}).save(path)
+    LatencyTable(entries, Metadata.of({"search_space": space.as_dict()})).save(path)
     if not metadata:
         Path(f"{path}.meta.json").unlink()
     return path

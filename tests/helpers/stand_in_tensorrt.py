@@ -14,7 +14,9 @@ from torch.nn import functional
 
 __version__ = "11.0.0"
 float16, float32 = np.float16, np.float32
-ActivationType = SimpleNamespace(RELU="relu")
+ActivationType = SimpleNamespace(RELU="relu", CLIP="clip")
+ElementWiseOperation = SimpleNamespace(SUM="sum")
+PoolingType = SimpleNamespace(MAX="max")
 ReduceOperation = SimpleNamespace(AVG="average")
 BuilderFlag = SimpleNamespace(TF32="tf32")
 NetworkDefinitionCreationFlag = SimpleNamespace(STRONGLY_TYPED=1)
@@ -73,8 +75,22 @@ class Network:
         return Layer(compute)
 
     def add_activation(self, value, kind):
+        if kind == ActivationType.CLIP:
+            return Layer(lambda layer, images: value.compute(images).clip(layer.alpha, layer.beta))
         assert kind == ActivationType.RELU
         return Layer(lambda layer, images: value.compute(images).relu())
+
+    def add_elementwise(self, value, other, operation):
+        assert operation == ElementWiseOperation.SUM
+        return Layer(lambda layer, images: value.compute(images) + other.compute(images))
+
+    def add_pooling_nd(self, value, kind, window):
+        assert kind == PoolingType.MAX
+        return Layer(
+            lambda layer, images: functional.max_pool2d(
+                value.compute(images), window, layer.stride_nd, layer.padding_nd
+            )
+        )
 
     def add_reduce(self, value, operation, axes, keep_dims):
         assert operation == ReduceOperation.AVG

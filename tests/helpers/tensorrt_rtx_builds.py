@@ -10,7 +10,7 @@ import numpy as np
 import tensorrt_rtx as trt
 
 from models.folded_weights import random_weights
-from models.mobilenet_v1 import scaled_widths
+from networks.mobilenet_v1 import network as mobilenet_v1
 from utils.devices.tensorrt_network import EngineBuilder
 from utils.devices.workload import Workload
 
@@ -20,14 +20,15 @@ def described(network, weights):
     layers = [network.get_layer(i) for i in range(network.num_layers)]
     convolutions = [layer for layer in layers if layer.type == trt.LayerType.CONVOLUTION]
     same = []
-    for layer, expected in zip(convolutions, weights.convolutions, strict=False):
+    steps = weights.network.convolutions
+    for layer, step, expected in zip(convolutions, steps, weights.convolutions, strict=False):
         layer.__class__ = trt.IConvolutionLayer
         kernel = np.asarray(layer.kernel).reshape(expected.kernel.shape)
         same.append(
             bool(np.array_equal(kernel, expected.kernel.astype(kernel.dtype)))
-            and tuple(layer.stride_nd) == (expected.stride,) * 2
+            and tuple(layer.stride_nd) == (step.stride,) * 2
             and tuple(layer.padding_nd) == (expected.size // 2,) * 2
-            and layer.num_groups == expected.groups
+            and layer.num_groups == expected.groups(step)
         )
     return {
         "input": list(network.get_input(0).shape),
@@ -39,7 +40,9 @@ def described(network, weights):
 
 
 def main(dtype, batch_size, cache):
-    weights = random_weights(scaled_widths(0.25), 10, np.random.default_rng(0))
+    weights = random_weights(
+        mobilenet_v1(10), mobilenet_v1(2).scaled(0.25), np.random.default_rng(0)
+    )
     workload = Workload(int(batch_size), 64, 10, dtype, timing_cache=cache)
     builder = EngineBuilder(trt, workload)
     network, alive = builder.network(weights)

@@ -3,13 +3,13 @@
 import numpy as np
 import torch
 
-from models.pytorch.mobilenet_v1 import convolutions
-from models.pytorch.slimmable import SlimmableMobileNetV1
+from models.pytorch.plain import convolutions
+from models.pytorch.slimmable import SlimmableNet
 
 
 def slimmable(space, seed=0):
     """Return a slimmable net with scales and shifts as training would give it."""
-    net = SlimmableMobileNetV1(space.smallest, space.largest, space.classes, seed)
+    net = SlimmableNet(space.description, space.smallest, space.largest, seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for _, norm in convolutions(net.wide):
@@ -39,7 +39,7 @@ def gradients(net):
 
 
 def copy_from_gluon(gluon, net):
-    """Give a PyTorch MobileNetV1 the parameters and statistics of a Gluon one, paired in order."""
+    """Give a PyTorch PlainNet the parameters and statistics of a Gluon one, paired in order."""
     arrays = [parameter.data().asnumpy() for parameter in gluon.collect_params().values()]
     names = [name for name in net.state_dict() if not name.endswith("num_batches_tracked")]
     state = {name: torch.tensor(a) for name, a in zip(names, arrays, strict=True)}

@@ -8,11 +8,11 @@ import torch
 
 from models.gluon import recipe as mxnet_recipe
 from models.gluon.arrays import save_parameters
-from models.gluon.mobilenet_v1 import MobileNetV1 as GluonNet
+from models.gluon.plain import PlainNet as GluonNet
 from models.gluon.runtime import mx
 from models.pytorch import recipe as torch_recipe
 from models.pytorch.arrays import save_parameters as save_torch_parameters
-from models.recipe import learning_rates
+from networks.mobilenet_v1 import network as mobilenet_v1
 from pipeline.final.options import parse_options
 from tests.helpers.copied_nets import copied, copied_nets, names
 from tests.helpers.mxnet_nets import images, randomized
@@ -20,6 +20,7 @@ from tests.helpers.mxnet_nets import images, randomized
 CONFIGURATION = (16, 32, 24, 40, 16, 48, 56, 32, 24, 40, 48, 16, 64, 48)
 TEACHER = (24,) * 14
 CLASSES, STEPS = 5, 4
+NETWORK = mobilenet_v1(CLASSES)
 RECIPE = "--lr 0.1 --wd 0.1 --num-epochs 3 --lr-mode cosine"
 TARGETS = [
     "",
@@ -45,24 +46,26 @@ class Both:
     """
 
     def __init__(self, text, folder):
-        self.gluon, self.net = copied_nets(CONFIGURATION, CLASSES, fused=False)
-        gluon_teacher = randomized(GluonNet(TEACHER, CLASSES, fused=False), seed=1)
+        self.gluon, self.net = copied_nets(CONFIGURATION, NETWORK, fused=False)
+        gluon_teacher = randomized(GluonNet(NETWORK, TEACHER, fused=False), seed=1)
         save_parameters(gluon_teacher, folder / "mxnet.params")
         save_torch_parameters(copied(gluon_teacher), folder / "pytorch.params")
         options = [options_of(text, folder, framework) for framework in ("mxnet", "pytorch")]
-        objective = mxnet_recipe.make_objective(options[0], CLASSES, [mx.cpu()])
+        asked = options[0].targets, NETWORK, [mx.cpu()], options[0].execution
+        objective = mxnet_recipe.make_objective(*asked)
         self.gluon.cast("float64")
         if objective.teacher:  # with its BatchNorm and ReLU fused, it has single precision only
             gluon_teacher.cast("float64")
             objective = dataclasses.replace(objective, teacher=gluon_teacher)
         self.gluon_objective = dataclasses.replace(objective, dtype="float64")
-        self.objective = torch_recipe.make_objective(options[1], CLASSES, torch.device("cpu"))
+        self.objective = torch_recipe.make_objective(
+            options[1].targets, NETWORK, torch.device("cpu")
+        )
         self.net.double()
         if self.objective.teacher:
             self.objective.teacher.double()
-        self.trainer = mxnet_recipe.make_trainer(self.gluon, options[0], STEPS)
-        rates = learning_rates(options[1], STEPS)
-        self.optimiser = torch_recipe.make_optimiser(self.net, options[1], rates)
+        self.trainer = mxnet_recipe.make_trainer(self.gluon, options[0].schedule, STEPS)
+        self.optimiser = torch_recipe.make_optimiser(self.net, options[1].schedule, STEPS)
 
     def step(self, seed, share):
         """Make a step in both; return their losses and gradients, and make the updates."""
@@ -113,13 +116,13 @@ def test_losses_gradients_and_an_update_agree(text, tmp_path):
 def test_updates_agree(momentum):
     """Oracle: MXNet's `nag`, over many updates of random gradients with changing learning rates."""
     text = f"--lr 0.3 --wd 0.2 --momentum {momentum} --num-epochs 4 --lr-mode cosine"
-    options = parse_options("", [*text.split(), "--configuration", "MOBILENET"])
+    schedule = parse_options("", [*text.split(), "--configuration", "MOBILENET"]).schedule
     layer = mx.gluon.nn.Dense(3, in_units=4, use_bias=False)
     layer.initialize()
     weight = torch.nn.Linear(4, 3, bias=False)
     weight.weight.data = torch.tensor(layer.weight.data().asnumpy())
-    trainer = mxnet_recipe.make_trainer(layer, options, steps=5)
-    optimiser = torch_recipe.make_optimiser(weight, options, learning_rates(options, steps=5))
+    trainer = mxnet_recipe.make_trainer(layer, schedule, steps=5)
+    optimiser = torch_recipe.make_optimiser(weight, schedule, steps=5)
     rng = np.random.default_rng(0)
     for _ in range(22):  # two more than there are in the schedule
         gradient = rng.standard_normal((3, 4), dtype=np.float32)

@@ -9,18 +9,18 @@ import pytest
 from onnx import TensorProto, helper
 
 from models.folded_weights import random_weights
-from models.mobilenet_v1 import count_macs, count_parameters, scaled_widths
 from models.onnx_file import OnnxFile
 from models.onnx_graph import serialize
+from networks.mobilenet_v1 import network as mobilenet_v1
 from tests.helpers.onnx_graphs import classifier, saved
 from utils.errors import UserError
 
-WIDTHS = scaled_widths(0.25)
+WIDTHS = mobilenet_v1(2).scaled(0.25)
 
 
 def written(path, batch_size=None, metadata=None):
     """Write a network of random weights; return its path."""
-    weights = random_weights(WIDTHS, 7, np.random.default_rng(0))
+    weights = random_weights(mobilenet_v1(7), WIDTHS, np.random.default_rng(0))
     path.write_bytes(serialize(weights, batch_size, 50, metadata))
     return str(path)
 
@@ -32,9 +32,9 @@ def test_sizes_and_costs_are_the_networks(tmp_path, batch_size):
     file = OnnxFile.load(written(tmp_path / "n.onnx", batch_size, metadata))
     assert (file.input_size, file.classes, file.batch_size) == (50, 7, batch_size)
     assert file.configuration == WIDTHS
-    assert file.macs == count_macs(WIDTHS, 50, 7)
+    assert file.macs == mobilenet_v1(7).macs(WIDTHS, 50)
     norms = sum(WIDTHS) + sum(WIDTHS[:-1])
-    assert file.parameters == count_parameters(WIDTHS, 7) - norms
+    assert file.parameters == mobilenet_v1(7).parameters(WIDTHS) - norms
 
 
 def test_an_open_batch_is_fixed_and_a_fixed_one_stays(tmp_path):
@@ -64,7 +64,7 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"none\.onnx is not a file"):
         OnnxFile.load(tmp_path / "none.onnx")
     (tmp_path / "text.onnx").write_text("no model")
-    with pytest.raises(UserError, match=r"text\.onnx is no ONNX model"):
+    with pytest.raises(UserError, match=r"text\.onnx is not an ONNX model"):
         OnnxFile.load(tmp_path / "text.onnx")
     vector = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 5])
     output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 5])
@@ -79,7 +79,7 @@ def test_truncated_files_and_missing_weights_are_named(tmp_path):
     path = tmp_path / "n.onnx"
     content = classifier().SerializeToString()
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match=r"n\.onnx is no ONNX model"):
+    with pytest.raises(UserError, match=r"n\.onnx is not an ONNX model"):
         OnnxFile.load(path)
     onnx.save(classifier(), path, save_as_external_data=True, location="weights", size_threshold=0)
     assert OnnxFile.load(path).classes == 10

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from models.folded_weights import random_weights
-from models.mobilenet_v1 import scaled_widths
 from models.onnx_graph import serialize
-from models.pytorch.mobilenet_v1 import folded_weights
+from models.pytorch.plain import folded_weights
 from nas.search_space import SearchSpace
+from networks.mobilenet_v1 import network as mobilenet_v1
 from tests.helpers.randomized import randomized_net
 
 CONFIGURATIONS = [
-    scaled_widths(0.25),
+    mobilenet_v1(2).scaled(0.25),
     SearchSpace().draw_uniform(np.random.default_rng(1)),
     SearchSpace().draw_uniform(np.random.default_rng(2)),
 ]
@@ -48,7 +48,9 @@ def test_outputs_agree_with_pytorch(run, configuration, batch_size, input_size):
 
 
 def test_the_graph_is_valid_onnx():
-    weights = random_weights(scaled_widths(0.2), 10, np.random.default_rng(0))
+    weights = random_weights(
+        mobilenet_v1(10), mobilenet_v1(2).scaled(0.2), np.random.default_rng(0)
+    )
     model = onnx.load_from_string(serialize(weights, 2, 32))
     onnx.checker.check_model(model, full_check=True)
     (images,), (logits,) = model.graph.input, model.graph.output
@@ -58,7 +60,7 @@ def test_the_graph_is_valid_onnx():
 
 def test_activations_of_random_weights_neither_grow_nor_vanish():
     """27 layers deep the logits keep the size of the input: a runtime meets no denormals."""
-    weights = random_weights(scaled_widths(1), 10, np.random.default_rng(0))
+    weights = random_weights(mobilenet_v1(10), mobilenet_v1(2).scaled(1), np.random.default_rng(0))
     images = np.random.default_rng(1).standard_normal((1, 3, 64, 64), dtype=np.float32)
     logits = run_onnxruntime(serialize(weights, 1, 64), images)
     assert 0.05 < np.abs(logits).mean() < 50

@@ -6,17 +6,17 @@ import numpy as np
 
 from models.gluon.runtime import mx
 from models.gluon.slimmable import MaskedPass
-from models.gluon.slimmable import SlimmableMobileNetV1 as GluonSlimmable
+from models.gluon.slimmable import SlimmableNet as GluonSlimmable
 from models.gluon.slimmable import sandwich_step as gluon_step
-from models.pytorch.slimmable import SlimmableMobileNetV1, sandwich_step
+from models.pytorch.slimmable import SlimmableNet, sandwich_step
 from tests.helpers.masked_passes import SPACE, three_masked_passes
 from tests.helpers.mxnet_nets import randomized, trainable
 from tests.helpers.torch_nets import batch_of, copy_from_gluon, gradients
 
 
 def torch_net(gluon):
-    """Return a PyTorch slimmable net with the parameters of a Gluon MobileNetV1."""
-    net = SlimmableMobileNetV1(SPACE.smallest, SPACE.largest, SPACE.classes)
+    """Return a PyTorch slimmable net with the parameters of a Gluon PlainNet."""
+    net = SlimmableNet(SPACE.description, SPACE.smallest, SPACE.largest)
     copy_from_gluon(gluon, net.wide)
     return net
 
@@ -38,7 +38,7 @@ def test_a_step_agrees():
     and one alone changes the gradients of its channel by a hundredth. Losses agree to 1e-4;
     for gradients the test in double precision is the strict one.
     """
-    gluon = randomized(GluonSlimmable(SPACE.smallest, SPACE.largest, SPACE.classes))
+    gluon = randomized(GluonSlimmable(SPACE.description, SPACE.smallest, SPACE.largest))
     for parameter in gluon.full.collect_params(".*beta").values():
         parameter.set_data(parameter.data() + 5)
     net, arrays = torch_net(gluon.full), batch_of(SPACE, 32)
@@ -51,7 +51,7 @@ def test_a_step_agrees():
 
 def test_a_step_agrees_in_double_precision():
     """Oracle: three masked passes in Gluon and one backward pass."""
-    gluon = randomized(MaskedPass(SPACE.largest, SPACE.classes, fused=False))
+    gluon = randomized(MaskedPass(SPACE.description, SPACE.largest, fused=False))
     net, (images, labels, widths) = torch_net(gluon).double(), batch_of(SPACE, 8)
     images = images.double()
     losses = sandwich_step(net, images, labels, widths)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nas import aows, mrf, ows
+from nas.transitions import pack
 from tests.helpers.small_chains import enumerate_chain
 
 
@@ -41,11 +42,11 @@ def random_chain(seed=0):
 
 
 def solved(unary, latencies, limits, method):
-    """The dense chain that AOWS draws from at temperature 0.1, its multipliers and best states."""
-    dense, _, sizes = mrf.pad(unary, latencies[0])
-    resources = np.array([mrf.pad_pairwise(latency, sizes) for latency in latencies])
-    gammas, states = aows.solve(dense, resources, sizes, np.array(limits), method, 12)
-    return (*aows.potentials(dense, resources, gammas, 0.1), sizes), gammas, states
+    """The packed chain that AOWS draws from at temperature 0.1, its multipliers and best states."""
+    dense, transitions, resources = pack(unary, latencies, np.inf)
+    gammas, states = aows.solve(dense, transitions, resources, np.array(limits), method, 12)
+    scores, penalties = aows.potentials(dense, resources, gammas, 0.1)
+    return (scores, transitions, penalties), gammas, states
 
 
 @pytest.mark.parametrize("method", ows.METHODS)
@@ -60,12 +61,12 @@ def test_probabilities_are_the_marginals_of_the_gibbs_distribution(method):
     else:  # the bisection approaches the exact multiplier from above
         assert 0 <= result.gamma - gamma < 1e-2 * gamma
     expected = mrf.sum_product([u / 0.1 for u in unary], [-gamma * p / 0.1 for p in latency])
-    for row, marginal in zip(mrf.sum_product_dense(*chain), expected, strict=True):
+    for row, marginal in zip(mrf.sum_product_packed(*chain), expected, strict=True):
         np.testing.assert_allclose(row[: len(marginal)], marginal, atol=1e-12)
         assert (row[len(marginal) :] == 0).all()
 
 
-def test_several_limits_are_kept_by_the_best_states_and_weigh_in_the_distribution():
+def test_the_best_states_are_feasible_under_several_limits_which_weigh_in_the_distribution():
     """Oracle: enumeration of the Lagrangian dual on a grid of multipliers."""
     unary, first = random_chain()
     _, second = random_chain(1)
@@ -83,23 +84,22 @@ def test_several_limits_are_kept_by_the_best_states_and_weigh_in_the_distributio
     assert dual_value(gammas) <= least + 1e-9
     weights = np.exp((scores - gammas @ used) / 0.1)
     expected = np.bincount(rows[:, 0], weights) / weights.sum()
-    np.testing.assert_allclose(mrf.sum_product_dense(*chain)[0, :3], expected, atol=1e-9)
+    np.testing.assert_allclose(mrf.sum_product_packed(*chain)[0, :3], expected, atol=1e-9)
 
 
 def test_independent_draws_follow_the_marginals_and_joint_draws_the_distribution():
     """Two layers that must agree: their marginals are even, a joint draw never disagrees."""
-    unary, pairwise, sizes = mrf.pad(
-        [np.zeros(2), np.zeros(3)], [np.array([[0, -np.inf, -1], [-np.inf, 0, -1]])]
+    unary, transitions, [potentials] = pack(
+        [np.zeros(2), np.zeros(3)], [[np.array([[0, -np.inf, -1], [-np.inf, 0, -1]])]]
     )
-    marginals = mrf.sum_product_dense(unary, pairwise, sizes)
+    chain = unary, transitions, potentials
+    marginals = mrf.sum_product_packed(*chain)
     draws = {
-        sampling: aows.draw(
-            unary, pairwise, sizes, marginals, sampling, np.random.default_rng(0), 10_000
-        )
+        sampling: aows.draw(*chain, marginals, sampling, np.random.default_rng(0), 10_000)
         for sampling in aows.SAMPLINGS
     }
     for states in draws.values():
-        for layer, size in enumerate(sizes):
+        for layer, size in enumerate(transitions.sizes):
             shares = np.bincount(states[:, layer], minlength=3) / len(states)
             assert np.abs(shares - marginals[layer]).max() < 5 * 0.5 / np.sqrt(len(states))
             assert (shares[size:] == 0).all()

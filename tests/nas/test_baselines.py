@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,26 +8,43 @@ from scipy.stats import chisquare
 
 from benchmarks.oracles import search_instances
 from nas import baselines
+from nas.answer import Answer
 from nas.constraint import Constraint
 from nas.exact.constrained_search import solve
 from nas.search_space import SearchSpace
 from tests.helpers.small_chains import chains, enumerate_chain
 
 
-def test_best_uniform_is_the_widest_multiplier_that_meets_the_target():
+def test_the_widest_uniform_network_meets_the_target():
+    """Oracle: the levels of the space, whose latencies and scores need no interpolation."""
     space = SearchSpace(levels=5)
     unary = [np.arange(len(widths), dtype=float) for widths in space.choices]
-    _, pairwise = search_instances.realistic(space, np.random.default_rng(0))
+    pairwise = [np.add.outer(before, after) for before, after in itertools.pairwise(unary)]
     for configuration in space.uniform_multipliers():
         states = space.states(configuration)
         latency = sum(b[states[i], states[i + 1]] for i, b in enumerate(pairwise))
-        best = baselines.best_uniform(space, unary, [Constraint(pairwise, latency)])
-        assert space.configuration(best.states) == configuration
-        assert best.latency_ms == pytest.approx(latency)
-        assert best.score == states.sum()
-    narrowest = baselines.best_uniform(space, unary, [Constraint(pairwise, 1e9)])
-    assert narrowest.states == tuple(len(widths) - 1 for widths in space.choices)
-    assert baselines.best_uniform(space, unary, [Constraint(pairwise, 1e-9)]) is None
+        found = baselines.widest_uniform(space, unary, [Constraint(pairwise, latency)])
+        assert found.configuration(space) == configuration
+        assert found.latency_ms == pytest.approx(latency)
+        assert found.score == pytest.approx(states.sum())
+    widest = baselines.widest_uniform(space, unary, [Constraint(pairwise, 1e9)])
+    assert widest.configuration(space) == space.largest
+    assert baselines.widest_uniform(space, unary, [Constraint(pairwise, -1.0)]) is None
+
+
+def test_a_uniform_network_lies_between_the_choices_and_needs_widths_that_were_drawn():
+    """Oracle: by hand; the choices are 80 and 160 channels, 160 and 320."""
+    space = SearchSpace(32, 10, 1, 2, 2, base_widths=(80, 160), strides=(1, 1))
+    unary = [np.array([0.0, 10.0]), np.array([0.0, 20.0])]
+    pairwise = [np.array([[1.0, 1.0], [2.0, 2.0]])]
+    found = baselines.widest_uniform(space, unary, [Constraint(pairwise, 1.5)])
+    assert found.configuration(space) == (120, 248)
+    assert found.latency_ms == pytest.approx(1.5)
+    assert found.score == pytest.approx(5 + 20 * 88 / 160)
+    assert 1.5 < found.multiplier < 1.56
+    never = [np.array([-np.inf, 10.0]), unary[1]]
+    assert baselines.widest_uniform(space, never, [Constraint(pairwise, 1.5)]) is None
+    assert baselines.widest_uniform(space, never, [Constraint(pairwise, 9.0)]).score == 30
 
 
 def test_greedy_slimming_by_hand():
@@ -60,7 +79,7 @@ def test_no_baseline_beats_the_search_or_misses_the_target(chain, share):
     for answer in filter(None, answers):
         assert answer.score <= best.score + 1e-9
         assert answer.latency_ms <= target + 1e-9
-        assert answer == baselines.answer(unary, [Constraint(pairwise, target)], answer.states)
+        assert answer == Answer.of(unary, [Constraint(pairwise, target)], answer.states)
 
 
 def test_random_feasible_is_uniform_over_what_meets_the_target():
@@ -96,7 +115,7 @@ def test_random_feasible_finds_the_fastest_configuration_or_nothing():
     assert baselines.random_feasible(unary, [Constraint(pairwise, 0.01 * fastest)], rng, 5) == []
 
 
-def test_every_baseline_keeps_several_constraints_and_greedy_weighs_the_broken_ones():
+def test_every_baseline_is_feasible_and_greedy_weighs_the_exceeded_constraints():
     rng = np.random.default_rng(1)
     unary = [np.arange(3.0), np.arange(3.0), np.arange(3.0)]
     pairwises = [[rng.random((3, 3)) for _ in range(2)] for _ in range(2)]
@@ -113,8 +132,8 @@ def test_every_baseline_keeps_several_constraints_and_greedy_weighs_the_broken_o
     assert greedy.score <= solve(unary, constraints).score
 
 
-def test_greedy_slimming_by_hand_looks_at_a_constraint_only_while_it_is_broken():
-    """The second limit is kept all along: with it in the prices the first layer would shrink."""
+def test_greedy_slimming_by_hand_looks_at_a_constraint_only_while_it_is_exceeded():
+    """The second limit is never exceeded: with it in the prices the first layer would shrink."""
     unary = [np.array([-1.0, 0.0]), np.array([-2.0, 0.0])]
     latency = [np.array([[1.0, 3.0], [2.0, 5.0]])]  # 2 saved by layer 1, 3 by layer 2
     memory = [np.array([[0.0, 0.0], [9.0, 9.0]])]

@@ -4,15 +4,18 @@ from collections import Counter
 import cvxpy as cp
 import numpy as np
 import pytest
+from scipy import sparse
 
 from benchmarks.oracles.synthetic_device import SyntheticDevice
-from models.mobilenet_v1 import Variable
 from nas import fit_problem
-from nas.fit_problem import FitProblem, SolverError, linear_law
+from nas.fit_problem import OWN, FitProblem, SolverError
 from nas.latency_fit import count_matrix, fit, ordered_pairs
+from nas.prior import TERMS, Prior, usual_sizes
 from nas.search_space import SearchSpace
 from nas.validation.prediction_errors import prediction_errors
+from nas.variables import Variable
 from utils.errors import UserError
+from utils.metadata import Metadata
 
 TINY = SearchSpace(
     input_size=8, classes=5, min_width=0.5, max_width=1.0, levels=2,
@@ -121,7 +124,7 @@ def test_the_fit_reaches_the_optimum_that_another_solver_finds():
 
     table = fit(samples, space, 100)
     values_ms = table.values(space)
-    assert table.metadata["fit"]["status"] == "optimal"
+    assert table.metadata.fit.status == "optimal"
     assert values_ms.min() >= 0
     violations_ms = np.maximum(values_ms[small] - values_ms[large], 0)
     reached = np.sum((counts @ values_ms - latencies_ms) ** 2) + 100 * np.sum(violations_ms**2)
@@ -157,11 +160,11 @@ def test_one_problem_solved_again_equals_a_new_one():
     samples = samples_of(SyntheticDevice(space), 300, seed=5)
     counts = count_matrix(space, [configuration for configuration, _ in samples])
     latencies_ms = [latency_ms for _, latency_ms in samples]
-    pairs, law = ordered_pairs(space.variables), linear_law(space.variables)
-    problem = FitProblem(counts, latencies_ms, pairs, law)
+    pairs, linear = ordered_pairs(space.variables), Prior.of("linear", space.variables)
+    problem = FitProblem(counts, latencies_ms, pairs, linear)
     problem.solve(1000, 1)
     again = problem.solve(1, 30)
-    new = FitProblem(counts, latencies_ms, pairs, law).solve(1, 30)
+    new = FitProblem(counts, latencies_ms, pairs, linear).solve(1, 30)
     assert again.objective == pytest.approx(new.objective, rel=1e-4)
     plain = FitProblem(counts, latencies_ms, pairs).solve(1)
     assert problem.solve(1, 0).objective == pytest.approx(plain.objective, rel=1e-4)
@@ -172,6 +175,16 @@ def test_an_answer_that_is_not_optimal_fails_loudly(monkeypatch):
     samples = samples_of(SyntheticDevice(TINY), 20, seed=6)
     with pytest.raises(SolverError, match="not optimal: SCS reports 'optimal_inaccurate'"):
         fit(samples, TINY, 100)
+
+
+def test_a_problem_with_a_prior_that_scs_does_not_solve_is_solved(monkeypatch):
+    """Oracle: the table that SCS finds with as many iterations as it takes."""
+    samples = samples_of(SyntheticDevice(TINY), 20, seed=6)
+    exact = fit(samples, TINY, 100, strength=1)
+    monkeypatch.setitem(fit_problem.SOLVER_OPTIONS, "max_iters", 1)
+    rescued = fit(samples, TINY, 100, strength=1)
+    assert (exact.metadata.fit.solver, rescued.metadata.fit.solver) == ("SCS", "CLARABEL")
+    assert rescued.metadata.fit.objective == pytest.approx(exact.metadata.fit.objective, rel=1e-3)
 
 
 def test_without_regularisation_the_table_is_said_not_to_be_unique(capsys):
@@ -187,11 +200,13 @@ def test_without_regularisation_the_table_is_said_not_to_be_unique(capsys):
 
 def test_metadata_of_the_samples_is_kept_beside_the_report():
     samples = samples_of(SyntheticDevice(TINY), 20, seed=8)
-    table = fit(samples, TINY, 1, metadata={"device": "synthetic", "fit": "replaced"})
-    assert table.metadata["device"] == "synthetic"
-    assert table.metadata["search_space"] == TINY.as_dict()
-    assert table.metadata["fit"]["regularize"] == 1
-    assert table.metadata["fit"]["samples"] == 20
+    table = fit(
+        samples, TINY, 1, metadata=Metadata.of({"device": "synthetic", "fit": {"samples": 3}})
+    )
+    assert table.metadata.device == "synthetic"
+    assert table.metadata.search_space == TINY.as_dict()
+    assert table.metadata.fit.regularize == 1
+    assert table.metadata.fit.samples == 20
 
 
 @pytest.mark.parametrize(
@@ -221,34 +236,42 @@ def test_the_prior_reaches_the_optimum_that_another_solver_finds(wider_is_faster
     latencies_ms = np.array([latency_ms for _, latency_ms in samples])
     counts = count_matrix(space, [configuration for configuration, _ in samples])
     small, large = ordered_pairs(space.variables).T
-    law = linear_law(space.variables)
+    prior = Prior.of("shared", space.variables)
     theta, t = cp.Variable(counts.shape[1]), cp.Variable(len(small))
-    beta = cp.Variable(law.shape[1])
-    objective = cp.sum_squares(counts @ theta - latencies_ms) + 20 * cp.sum_squares(t)
-    objective += 5 * cp.sum_squares(theta - law @ beta)
-    constraints = [theta >= 0, t >= 0, beta >= 0, theta[small] - theta[large] <= t]
+    beta, gamma = cp.Variable(prior.own.shape[1]), cp.Variable(prior.shared.shape[1])
+    mean_ms = latencies_ms.mean()
+    sizes = usual_sizes(counts, latencies_ms, sparse.hstack([prior.own, prior.shared]))
+    typical = usual_sizes(counts, latencies_ms, prior.shared)
+    types = [prior.own[:, column].nonzero()[0] for column in range(0, len(TERMS) * 11, len(TERMS))]
+    greatest = np.repeat([typical[of_type].max() for of_type in types], len(TERMS))
+    objective = cp.sum_squares(cp.multiply(1 / latencies_ms, counts @ theta) - 1)
+    objective += 20 * cp.sum_squares(t / mean_ms)
+    law = prior.own @ beta + prior.shared @ gamma
+    objective += 5 * cp.sum_squares(cp.multiply(1 / sizes, theta - law) / mean_ms)
+    objective += 5 * OWN * cp.sum_squares(cp.multiply(1 / greatest, beta) / mean_ms)
+    constraints = [theta >= 0, t >= 0, beta >= 0, gamma >= 0, theta[small] - theta[large] <= t]
     twin = cp.Problem(cp.Minimize(objective), constraints)
     twin.solve(solver=cp.CLARABEL, tol_gap_abs=1e-10, tol_gap_rel=1e-10)
 
     table = fit(samples, space, 20, strength=5)
-    scale = latencies_ms.mean() ** 2
-    assert table.metadata["fit"]["objective"] * scale == pytest.approx(twin.value, rel=1e-3)
+    assert table.metadata.fit.objective == pytest.approx(twin.value, rel=1e-3)
     others = np.random.default_rng(0)
     totals = count_matrix(space, [space.draw_uniform(others) for _ in range(50)])
     np.testing.assert_allclose(totals @ table.values(space), totals @ theta.value, rtol=1e-3)
 
 
-def test_the_prior_fills_in_variables_that_were_never_seen():
+@pytest.mark.parametrize(("prior", "layer"), [("linear", 9), ("shared", 13)])
+def test_the_prior_fills_in_variables_that_were_never_seen(prior, layer):
     """Oracle: a device that obeys the law exactly, and networks of widths that were left out."""
     space = SearchSpace(levels=5)
     device = SyntheticDevice(space, tile=1, bytes_per_ms=np.inf, overlap=0, noise=0)
     rng = np.random.default_rng(10)
     drawn = [space.draw_uniform(rng) for _ in range(400)]
-    middle = space.choices[9][2]
-    seen = [configuration for configuration in drawn if configuration[9] != middle]
-    unseen = [configuration for configuration in drawn if configuration[9] == middle]
+    middle = space.choices[layer][2]
+    seen = [configuration for configuration in drawn if configuration[layer] != middle]
+    unseen = [configuration for configuration in drawn if configuration[layer] == middle]
     samples = list(zip(seen, device.true_ms(seen), strict=True))
-    with_prior = fit(samples, space, 1, strength=1000)
+    with_prior = fit(samples, space, 1, strength=1000, prior=prior)
     plain = fit(samples, space, 1)
     errors = [
         prediction_errors([table.predict(c) for c in unseen], device.true_ms(unseen)).nrmse

@@ -9,6 +9,7 @@ from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from utils.errors import UserError
 from utils.json_lines import metadata_path, write_metadata
+from utils.metadata import Metadata
 
 SPACE = SearchSpace(input_size=64, classes=10, levels=3)
 
@@ -17,7 +18,9 @@ SPACE = SearchSpace(input_size=64, classes=10, levels=3)
 def table():
     rng = np.random.default_rng(0)
     entries = {variable: float(rng.random()) for variable in SPACE.variables}
-    return LatencyTable(entries, {"device": "synthetic", "search_space": SPACE.as_dict()})
+    return LatencyTable(
+        entries, Metadata.of({"device": "synthetic", "search_space": SPACE.as_dict()})
+    )
 
 
 def test_a_saved_table_is_loaded_bit_for_bit(table, tmp_path):
@@ -52,7 +55,7 @@ def test_a_reference_file_without_metadata_is_accepted_with_a_warning(table, tmp
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     loaded = LatencyTable.load(path)
     assert "model.jsonl.meta.json is missing" in capsys.readouterr().err
-    assert loaded.metadata == {}
+    assert loaded.metadata == Metadata()
     assert loaded.predict(SPACE.largest) == 2 * 15
     assert (loaded.input_size, loaded.classes) == (64, 10)
     np.testing.assert_array_equal(loaded.values(SPACE), 2.0)
@@ -183,8 +186,8 @@ def test_a_table_beside_the_metadata_of_another_is_refused(table, tmp_path):
 
 
 def test_a_bad_search_space_is_named(table, tmp_path):
-    table.metadata["search_space"]["levels"] = "3"
-    table.save(tmp_path / "model.jsonl")
+    bad = SPACE.as_dict() | {"levels": "3"}
+    table.with_metadata(table.metadata.stating(search_space=bad)).save(tmp_path / "model.jsonl")
     with pytest.raises(UserError, match=r"model\.jsonl\.meta\.json: bad search_space: levels: exp"):
         LatencyTable.load(tmp_path / "model.jsonl")
 

@@ -25,6 +25,11 @@ def integers(rng, shape):
     return rng.integers(-1, 2, size=shape).astype(float)
 
 
+def forbidding(rng, shape):
+    """Real numbers, of which a quarter forbid a state or a transition."""
+    return np.where(rng.random(shape) < 0.25, -np.inf, rng.normal(size=shape))
+
+
 def enumerate_scores(unary, pairwise):
     sequences = list(itertools.product(*(range(len(u)) for u in unary)))
     return sequences, np.array([mrf.score(unary, pairwise, s) for s in sequences])
@@ -74,6 +79,25 @@ def test_sum_product_equals_the_enumerated_marginals(chain, temperature):
         assert np.isfinite(found).all()
         assert found.sum() == pytest.approx(1)
         np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+@given(chains(forbidding))
+@settings(max_examples=60)
+def test_nothing_forbidden_is_found_or_drawn(chain):
+    sequences, scores = enumerate_scores(*chain)
+    best, states = mrf.max_sum(*chain)
+    rng = np.random.default_rng(0)
+    if scores.max() == -np.inf:
+        assert best == -np.inf
+        with pytest.raises(ValueError, match="forbidden"):
+            mrf.sample(*chain, rng, 1)
+        return
+    assert best == pytest.approx(scores.max())
+    assert tuple(states) == sequences[scores.argmax()]
+    for found, expected in zip(mrf.sum_product(*chain), enumerate_marginals(*chain), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+    drawn = {tuple(row) for row in mrf.sample(*chain, rng, 50).tolist()}
+    assert drawn <= {s for s, score in zip(sequences, scores, strict=True) if score > -np.inf}
 
 
 def test_marginals_converge_to_max_sum_as_the_temperature_falls():

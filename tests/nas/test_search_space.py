@@ -3,9 +3,9 @@ import itertools
 import numpy as np
 import pytest
 
-from models.mobilenet_v1 import BASE_WIDTHS
-from nas.sampling import BiasedSampler, _most_least_seen
+from nas.sampling import BiasedSampler, _most
 from nas.search_space import SearchSpace
+from networks.mobilenet_v1 import BASE_WIDTHS
 from utils.errors import UserError
 
 TINY = SearchSpace(
@@ -146,11 +146,23 @@ def test_a_biased_draw_is_uniform_among_the_enumerated_best_paths():
     seen = [(counts[TINY.paths(np.array([path]))[0]] == counts.min()).sum() for path in paths]
     best = {path for path, number in zip(paths, seen, strict=True) if number == max(seen)}
     assert 1 < len(best) < len(paths)
-    draws = [
-        tuple(_most_least_seen(sampler._blocks, sampler._sizes, counts.copy(), rng.random(5)))
-        for _ in range(4000)
-    ]
+    drawn = (_most(sampler._gains(), sampler._transitions, rng.random(5)) for _ in range(4000))
+    draws = [tuple(states) for states, _ in drawn]
     assert set(draws) == best
     shares = np.array([draws.count(path) for path in best]) / len(draws)
     expected = 1 / len(best)
     assert np.abs(shares - expected).max() < 5 * np.sqrt(expected / len(draws))
+
+
+def test_biased_draws_of_a_network_with_shared_widths_see_every_variable_early():
+    """Oracle: draws without bias see fewer; a draw holds each shared width once."""
+    space = SearchSpace(32, 4, 0.5, 1.5, 3, network="tests/helpers/networks/inverted.py")
+    sampler, rng = BiasedSampler(space), np.random.default_rng(0)
+    for _ in range(9):  # the greatest number of pairs of a layer
+        configuration = sampler.draw(rng)
+        assert space.states(configuration).shape == (5,)
+    seen = {variable for _ in range(9) for variable in space.path(space.draw_uniform(rng))}
+    assert (sampler.counts > 0).sum() > len(seen)
+    for _ in range(9):
+        sampler.draw(rng)
+    assert sampler.counts.min() >= 1

@@ -3,10 +3,14 @@ import pytest
 
 from nas import ows
 from nas.constraint import Constraint, InfeasibleError
+from nas.exact.pareto import front
 from nas.latency_table import LatencyTable
+from nas.noise import MARGIN
 from nas.search_space import SearchSpace
 from nas.supernet_search import Schedule, SupernetSearch
+from nas.thompson import Evaluated
 from utils.errors import UserError
+from utils.metadata import Metadata
 
 SPACE = SearchSpace(
     input_size=8, classes=3, min_width=0.5, max_width=1.5, levels=3,
@@ -15,7 +19,7 @@ SPACE = SearchSpace(
 # One channel pair costs its product: latency and width grow together.
 TABLE = LatencyTable(
     {v: v.in_channels * v.out_channels / 1000 for v in SPACE.variables},
-    {"search_space": SPACE.as_dict()},
+    Metadata.of({"search_space": SPACE.as_dict()}),
 )
 SCHEDULE = Schedule(epochs=10, warmup=2)
 
@@ -42,53 +46,90 @@ def test_ows_draws_uniformly_to_the_end():
         assert np.abs(np.array(shares) - 1 / 3).max() < 5 * 0.5 / np.sqrt(3000)
 
 
+def exact(scores, target_ms=2.0, window=5000, schedule=None):
+    constraints = [Constraint(TABLE.pairwise(SPACE), target_ms)]
+    return SupernetSearch(SPACE, constraints, window=window, scores=scores, schedule=schedule)
+
+
 def test_answers_from_monotone_scores_use_what_the_means_leave():
-    """Oracle: the middle widths are best by construction; by monotone scores the widest are."""
-    by_means, monotone = (
-        SupernetSearch(SPACE, [Constraint(TABLE.pairwise(SPACE), 2.0)], window=5000, scores=scores)
-        for scores in ("means", "monotone")
-    )
+    """Oracle: by construction the widest widths are best, and one of them looks bad by chance."""
+    by_means, monotone = exact("means"), exact("monotone")
     for search in (by_means, monotone):
-        record_uniform(search, quality=lambda states: np.minimum(states, 1.01).sum(axis=1) * 0.1)
-        search.record(np.full((900, 3), 2), np.full(900, 10.0), np.zeros(900))
-    assert by_means.best().states == (1, 1, 1)
-    assert monotone.best().states == (2, 2, 2)
+        record_uniform(search, quality=lambda states: states.sum(axis=1))
+        # A few images of bad luck at the widest of the first layer.
+        states = np.array([[2, 1, 1]] * 400)
+        search.record(states, np.full(400, 12.0), np.zeros(400))
+    assert by_means.best().states[0] == 1
+    assert monotone.best().states[0] == 1  # of equal scores the faster
+    assert monotone.unary()[0][1] == monotone.unary()[0][2]
     assert by_means.draw(0, np.random.default_rng(0), 4)[1] is None
     with pytest.raises(ValueError, match="unknown scores 'best'"):
         SupernetSearch(SPACE, by_means.constraints, window=1, scores="best")
 
 
-@pytest.mark.parametrize("scores", ["means", "monotone"])
-def test_candidates_are_different_keep_the_limit_and_begin_with_the_best(scores):
-    """Oracles: the scores of `unary` added up, the constraint itself."""
-    constraint = Constraint(TABLE.pairwise(SPACE), 1.0)
-    search = SupernetSearch(SPACE, [constraint], window=50, scores=scores)
-    noise = np.random.default_rng(1)
-    record_uniform(search, quality=lambda states: noise.normal(size=len(states)))
-    best, *others = search.candidates(np.random.default_rng(0), 6)
-    assert best.states == search.best().states
-    assert len({best.states, *(other.states for other in others)}) == 1 + len(others) >= 3
-    for other in others:
-        assert constraint.keeps(other.states)
-        assert other.values == (constraint.value(other.states),)
-        by_hand = sum(u[s] for u, s in zip(search.unary(), other.states, strict=True))
-        assert (other.score, other.bound) == (pytest.approx(by_hand), best.bound)
-        assert other.gap >= 0
+def test_of_scores_within_noise_the_faster_network_answers():
+    """Oracles: gains that are written down; the noise of means of so many images."""
+
+    def answer(gain, scores="monotone"):
+        """Only the second layer matters, and its widest width by little."""
+        search, rng = exact(scores), np.random.default_rng(0)
+        states = np.random.default_rng(0).integers(SPACE.sizes, size=(3000, 3))
+        quality = np.array([0.0, 3.0, 3.0 + gain])[states[:, 1]]
+        search.record(states, 10 - quality + rng.normal(size=3000), np.zeros(3000))
+        return search.best()
+
+    small, great = answer(gain=0.001), answer(gain=1.0)
+    assert (small.states[1], great.states[1]) == (1, 2)
+    assert answer(gain=0.001, scores="means").noise == 0
+    assert 0 < small.gap <= MARGIN * small.noise
+    for found in (small, great):
+        assert found.states[0] == found.states[2] == 0  # of no use
 
 
-def test_scores_without_noise_leave_no_other_candidate():
-    search = open_search(method="exact")
-    search.record(np.tile([[0], [1], [2]], (40, 3)), np.tile([3.0, 2.0, 1.0], 40), np.zeros(120))
-    assert len(search.candidates(np.random.default_rng(0), 6)) == 1
+class Truth:
+    """Sub-networks' losses: their logarithms add up, and unlike what training told."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, states):
+        self.asked += [tuple(row) for row in states.tolist()]
+        return np.exp(-states @ np.array([1.0, 0.1, 0.01]))
 
 
-def test_widths_never_drawn_are_no_candidates():
-    search = open_search(method="exact", target_ms=9.0)
-    states = np.random.default_rng(0).integers(2, size=(300, 3))
-    search.record(states, np.random.default_rng(1).normal(size=300), np.zeros(300))
-    found = search.candidates(np.random.default_rng(0), 9)
-    assert len(found) > 3
-    assert max(max(result.states) for result in found) == 1
+@pytest.mark.parametrize("whole_front", [False, True])
+def test_scores_are_fitted_to_sub_networks_and_then_steer_all(whole_front):
+    """Oracles: a truth by which the first layer counts most; its own losses."""
+    search = exact("fitted", target_ms=1.0, schedule=SCHEDULE)
+    record_uniform(search, quality=lambda states: states @ np.array([0.01, 0.1, 1.0]))
+    before = search.best()
+    truth = Truth()
+    fitted = search.fit(Evaluated(truth, ()), np.random.default_rng(0), 27, whole_front)
+    after = search.best()
+    assert before.states[2] > after.states[2]
+    assert after.states[0] == 2
+    assert after.score == pytest.approx(after.states @ np.array([1.0, 0.1, 0.01]), abs=0.1)
+    assert len(set(truth.asked)) == len(fitted.losses) <= 27
+    assert search.scores() is fitted.scores
+    _, decision = search.draw(9.99, np.random.default_rng(0), 50)
+    assert decision.configuration[0] == SPACE.choices[0][2]
+    last = search.last_decision()
+    assert last.configuration == SPACE.configuration(after.states)
+    assert search.noticeable(front(search.unary(), TABLE.pairwise(SPACE)))[0] == 0
+
+
+def test_aows_draws_by_the_scores_of_its_answers():
+    """Oracle: a width that looks bad by chance, in means, is drawn as its neighbour's equal."""
+    shares = {}
+    for scores in ("means", "monotone"):
+        search = exact(scores, target_ms=9.0, schedule=Schedule(epochs=10, warmup=1))
+        states = np.tile([[0], [1], [2]], (300, 3))
+        quality = np.tile([1.0, 2.0, 1.9], 300)
+        search.record(states, 10 - quality, np.zeros(900))
+        decision = search.draw(1.55, np.random.default_rng(0), 9)[1]
+        shares[scores] = decision.probabilities[0]
+    assert shares["means"][1] > 2 * shares["means"][2]
+    assert shares["monotone"][1] == pytest.approx(shares["monotone"][2], abs=1e-4)
 
 
 def test_fewer_configurations_than_images_are_drawn_for_equal_parts_of_them():

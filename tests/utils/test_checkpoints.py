@@ -24,10 +24,9 @@ from utils.checkpoints import (
     load,
     parameter,
     save,
-    typed,
 )
 from utils.errors import UserError
-from utils.json_types import Finite, Natural
+from utils.json_types import Finite, Natural, checked
 
 
 class Bomb:
@@ -111,7 +110,7 @@ def test_truncated_files_are_named(tmp_path):
     content = path.read_bytes()
     for size in range(0, len(content), 41):
         path.write_bytes(content[:size])
-        with pytest.raises(UserError, match=r"c\.npz is no checkpoint or is damaged"):
+        with pytest.raises(UserError, match=r"c\.npz is not a checkpoint or is damaged"):
             load(path)
 
 
@@ -235,8 +234,9 @@ class Example(msgspec.Struct, frozen=True):
 def test_values_of_other_types_are_named(values, field):
     """Oracle: file and field are in the message."""
     with pytest.raises(UserError, match=rf"c\.npz is not a checkpoint: .*{field}"):
-        typed(values, Example, "c.npz", "a checkpoint")
-    assert typed({"epoch": 2, "sums": {"full": 1}}, Example, "c.npz", "") == Example(2, {"full": 1})
+        checked(values, Example, "c.npz is not a checkpoint")
+    good = {"epoch": 2, "sums": {"full": 1}}
+    assert checked(good, Example, "c.npz") == Example(2, {"full": 1})
 
 
 @pytest.mark.parametrize(

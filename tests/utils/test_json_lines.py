@@ -21,6 +21,7 @@ from utils.json_lines import (
     write_lines,
     write_metadata,
 )
+from utils.metadata import Metadata
 
 VALUES = st.lists(
     st.one_of(st.lists(st.integers()), st.dictionaries(st.text(), st.floats(allow_nan=False)))
@@ -157,10 +158,10 @@ def test_bad_lines_are_named(tmp_path, content, complaint):
 
 def test_metadata_come_back_and_are_missed_with_a_warning(tmp_path, capsys):
     path = tmp_path / "lines.jsonl"
-    assert read_metadata(path) == {}
+    assert read_metadata(path) == Metadata()
     assert capsys.readouterr().err.startswith("warning: ")
-    write_metadata(path, {"device": "cpu", "nested": {"a": [1]}})
-    assert read_metadata(path) == {"device": "cpu", "nested": {"a": [1]}}
+    write_metadata(path, Metadata.of({"device": "cpu", "nested": {"a": [1]}}))
+    assert read_metadata(path).stated == {"device": "cpu", "nested": {"a": [1]}}
     assert capsys.readouterr().err == ""
     assert metadata_path(path).name == "lines.jsonl.meta.json"
 
@@ -215,5 +216,5 @@ def test_each_line_is_checked_against_a_type(tmp_path):
 def test_nothing_is_written_beside_a_device(tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    write_metadata(path, {"device": "cpu"})
+    write_metadata(path, Metadata.of({"device": "cpu"}))
     assert os.listdir(tmp_path) == ["pipe"]

@@ -2,10 +2,19 @@
 
 import copy
 
+import numpy as np
 import pytest
+from msgspec import UNSET
 
 from utils.errors import UserError
-from utils.metadata import check_metadata, refuse_partial_fit
+from utils.metadata import (
+    Fit,
+    Metadata,
+    first_difference,
+    refuse_partial_fit,
+    residuals_as_text,
+    times_seen_as_text,
+)
 
 TRIAL = {"regularize": 100.0, "strength": 1, "nrmse": 0.03, "standard_error": 0.002}
 METADATA = {
@@ -54,9 +63,9 @@ def changed(path, value):
 
 
 def test_what_the_project_writes_is_read():
-    check_metadata(METADATA, "m.json")
-    check_metadata({}, "m.json")
-    check_metadata(changed("fit.interval", None), "m.json")  # too few networks for one
+    Metadata.of(METADATA, "m.json")
+    Metadata.of({}, "m.json")
+    Metadata.of(changed("fit.interval", None), "m.json")  # too few networks for one
 
 
 @pytest.mark.parametrize(
@@ -93,20 +102,49 @@ def test_what_the_project_writes_is_read():
 )
 def test_a_field_of_another_type_or_range_is_named(path, value):
     with pytest.raises(UserError) as error:
-        check_metadata(changed(path, value), "m.json")
+        Metadata.of(changed(path, value), "m.json")
     assert str(error.value).startswith(f"m.json: {path}: ")
 
 
 @pytest.mark.parametrize("name", ["samples", "regularize", "strength", "prior", "solver", "status"])
 def test_a_fit_that_lacks_a_field_names_it(name):
     metadata = copy.deepcopy(METADATA)
-    refuse_partial_fit(metadata, "m.jsonl")
+    refuse_partial_fit(Metadata.of(metadata), "m.jsonl")
     del metadata["fit"][name]
-    check_metadata(metadata, "m.json")  # only a report, or another fit, needs it
-    with pytest.raises(UserError, match=rf"m\.jsonl: its metadata .* fit\.{name} is missing"):
-        refuse_partial_fit(metadata, "m.jsonl")
+    partial = Metadata.of(metadata, "m.json")  # only a report, or another fit, needs it
+    with pytest.raises(UserError, match=rf"m\.jsonl: its metadata .* \(fit\.{name} is missing"):
+        refuse_partial_fit(partial, "m.jsonl")
 
 
 def test_metadata_are_an_object():
     with pytest.raises(UserError, match=r"m\.json does not hold a JSON object"):
-        check_metadata([METADATA], "m.json")
+        Metadata.of([METADATA], "m.json")
+
+
+def test_the_first_difference_is_found_at_any_depth():
+    left = {"a": 1, "b": {"c": [1], "d": 2}}
+    assert first_difference(left, copy.deepcopy(left)) is None
+    assert first_difference(left, {**left, "b": {"c": [1], "d": 3}}) == ("b.d", 2, 3)
+    assert first_difference(left, {**left, "b": 4}) == ("b", {"c": [1], "d": 2}, 4)
+    assert first_difference({}, {"z": 0}) == ("z", None, 0)
+
+
+def test_what_is_not_known_is_written_again_and_changes_are_checked():
+    """Oracle: the JSON object itself; a field of a later version, and numbers as they were."""
+    metadata = Metadata.of(METADATA)
+    again = metadata.stating(threads=2).stating_of_fit(samples=41)
+    assert again.stated == changed("fit.samples", 41) | {"threads": 2}
+    assert (again.threads, again.fit.samples, metadata.threads) == (2, 41, 1)
+    assert list(again.stated) == list(METADATA)
+    assert again.without("threads").threads is UNSET
+    with pytest.raises(UserError, match=r"the metadata: threads: expected `int` >= 1"):
+        metadata.stating(threads=0)
+
+
+def test_numbers_come_back_from_their_texts():
+    counts, errors = [3, 0, 12], np.array([0.0025, -0.001])
+    fit = Fit(coverage=times_seen_as_text(counts), residuals_per_mille=residuals_as_text(errors))
+    assert fit.times_seen.tolist() == counts
+    np.testing.assert_allclose(fit.residuals, [-0.001, 0.0025])
+    assert (fit.coverage, fit.residuals_per_mille) == ("3 0 12", "-1.00 2.50")
+    assert (Fit().times_seen.tolist(), Fit().residuals) == ([], None)

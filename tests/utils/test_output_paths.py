@@ -51,7 +51,9 @@ def test_a_file_of_another_kind_is_refused(kind, suits):
         if path == suits:
             refuse_overwriting([], [(path, kind)])
             continue
-        with pytest.raises(UserError, match=f"{path} exists and is no {kind.partition(' (')[0]}"):
+        with pytest.raises(
+            UserError, match=f"{path} exists and is not a {kind.partition(' (')[0]}"
+        ):
             refuse_overwriting([], [(path, kind)])
     refuse_overwriting([], [(suits, kind)])
     refuse_overwriting([], [("empty", kind)])

@@ -83,7 +83,7 @@ def test_names_of_classes_are_kept_beside_the_records(tmp_path):
 
 
 def test_broken_images_are_left_out_and_named(tmp_path, capsys):
-    """Oracle: MXNet's reader finds all the others; a class of broken images only keeps its rank."""
+    """Oracle: MXNet's reader finds all the others; a class without a good one keeps its label."""
     root = write_folder(tmp_path / "images")
     for path in (*(root / "train" / "dark").iterdir(), root / "train" / "light" / "3.png"):
         path.write_bytes(path.read_bytes()[:50])

@@ -2,15 +2,15 @@
 
 import itertools
 import math
-import os
 from dataclasses import dataclass
 from functools import partial
 
-from utils.devices.timing import Measurement, time_in_a_row, time_in_rounds, warm_up
+from utils.devices.cpu_runtimes import free_memory_bytes
+from utils.devices.timing import Measurement, in_turn, time_in_a_row, time_in_rounds, visit
 from utils.errors import UserError
 
 RUNS_PER_ROUND = 3
-CPU_DEVICES = ("cpu", "onnxruntime", "openvino")
+CPU_DEVICES = ("cpu", "litert", "onnxruntime", "openvino")
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,11 @@ class Protocol:
     """How each network is timed.
 
     iterations:    timed runs of each network
-    warmup:        untimed runs before them, and warmup_time_s: at least so many seconds of them
-    rounds:        networks are timed in groups, a few runs at a time, in so many rounds; 0: each
-                   network is timed in a row
-    group_size:    networks of a group
-    reduction:     what makes one latency of the times, one of utils.devices.timing.REDUCTIONS
+    warmup:        untimed runs before them, for at least warmup_time_s seconds
+    rounds:        number of rounds in which groups of networks are timed, a few runs at a time; 0:
+                   all runs of a network follow each other
+    group_size:    networks in a group
+    reduction:     what turns the times into one latency, one of utils.devices.timing.REDUCTIONS
     clock:         "wall" or "cpu" time
     """
 
@@ -35,13 +35,16 @@ class Protocol:
     clock: str = "wall"
 
     @classmethod
-    def for_device(cls, device, threads, rounds=None, reduction=None, clock=None, **settings):
+    def for_device(
+        cls, device, threads, rounds=None, reduction=None, clock=None, warmup=None, **settings
+    ):
         """Return the protocol with its defaults filled in for a device.
 
-        On a processor, networks are timed in rounds, by CPU time if there is one thread: other
-        processes and other tenants of the machine disturb it least. Of the statistics, the lower
+        On a CPU, networks are timed in rounds, and with one thread by CPU time, which other
+        processes and other tenants of the machine disturb least. Of all statistics, the lower
         quartile of CPU times and the minimum of wall times predicted unseen networks best. (See
-        benchmarks/measurement_repeatability.py.) Raises UserError if the clock does not suit.
+        benchmarks/measurement_repeatability.py.) A command does its own warm-up. Raises UserError
+        if the clock or the warm-up does not fit.
         """
         on_cpu = device in CPU_DEVICES
         if rounds is None:
@@ -49,18 +52,23 @@ class Protocol:
         if clock is None:
             clock = "cpu" if on_cpu and threads == 1 else "wall"
         if clock == "cpu" and not on_cpu:
-            raise UserError(f"--clock cpu does not tell what device {device} takes")
+            raise UserError(f"--clock cpu does not show what device {device} takes")
         if clock == "cpu" and threads > 1:
             raise UserError("--clock cpu adds up the time of all threads: give --threads 1 with it")
         if reduction is None:
             in_rounds = "quartile" if clock == "cpu" else "min"
             reduction = in_rounds if rounds else "median"
-        return cls(rounds=rounds, reduction=reduction, clock=clock, **settings)
+        if device == "command":
+            if warmup or settings.get("warmup_time_s"):
+                raise UserError("--warmup does not reach a command: give its own option, if any")
+            warmup = 0
+        warmup = cls.warmup if warmup is None else warmup
+        return cls(rounds=rounds, reduction=reduction, clock=clock, warmup=warmup, **settings)
 
 
 @dataclass(frozen=True)
 class Timed:
-    """A network's measurement, and that of the reference network in the same minutes."""
+    """A network's measurement, and one of the reference network at about the same time."""
 
     measurement: Measurement
     reference: Measurement
@@ -69,8 +77,8 @@ class Timed:
 class Bench:
     """A device with the reference network on it, ready to time others.
 
-    reference: the network that is timed beside all others; models.network.Network tells what the
-    bench and its device ask of one. A context manager: leaving it releases the reference network.
+    reference: the network that is timed beside all others; models.network.Network shows what the
+    bench and its device need. A context manager: leaving it releases the reference network.
     """
 
     def __init__(self, device, reference, workload, protocol, rng):
@@ -91,7 +99,7 @@ class Bench:
     def time_groups(self, networks, largest, advance=None):
         """Yield (networks, one Timed for each) for group after group.
 
-        largest: no network takes more memory; a group takes at most half of what is free
+        largest: the network that takes most memory; a group takes at most half of the free memory
         """
         networks = iter(networks)
         size = self._group_size(largest)
@@ -101,7 +109,9 @@ class Bench:
     def _group_size(self, largest):
         if not self.protocol.rounds:
             return 1
-        affordable = free_memory_bytes() / 2 / largest.bytes(self.workload.batch_size)
+        # A device on another machine knows the memory of that.
+        free_bytes = getattr(self.device, "free_memory_bytes", free_memory_bytes)()
+        affordable = free_bytes / 2 / largest.bytes(self.workload.batch_size)
         return max(1, min(self.protocol.group_size, int(affordable)))
 
     def time_group(self, networks, advance=None):
@@ -119,38 +129,46 @@ class Bench:
 
     def _prepare(self, network):
         handle = self.device.prepare(network)
-        warm_up(partial(self.device.run, handle), self.protocol.warmup, self.protocol.warmup_time_s)
+        if self.protocol.warmup or self.protocol.warmup_time_s:
+            self._visit_of(handle)(0, self.protocol.warmup, self.protocol.warmup_time_s)
         return handle
 
     def _in_a_row(self, handle, advance):
-        """Time one network alone; the reference, before it, only tells the drift of the machine."""
-        reference = partial(self.device.run, self._handle)
-        warm_up(reference, 1)
+        """Time one network alone; the reference before it only shows the drift of the machine."""
         few = max(RUNS_PER_ROUND, self.protocol.iterations // 10)
-        at_reference = time_in_a_row(reference, few)
-        run = partial(self.device.run, handle)
-        warm_up(run, 1)
-        return Timed(time_in_a_row(run, self.protocol.iterations, advance), at_reference)
+        at_reference = self._row(self._handle, few)
+        return Timed(self._row(handle, self.protocol.iterations, advance), at_reference)
+
+    def _row(self, handle, iterations, advance=None):
+        if not self._visits_itself:
+            self._visit_of(handle)(0, 1, 0.0)
+            return time_in_a_row(partial(self.device.run, handle), iterations, advance)
+        times_s = self.device.visit(handle, iterations)
+        if advance:
+            advance(iterations)
+        return Measurement(tuple(times_s))
+
+    @property
+    def _visits_itself(self):
+        return hasattr(self.device, "visit")
+
+    def _visit_of(self, handle):
+        """Return the visit to a network: the device's own, or some of its runs."""
+        if self._visits_itself:
+            return partial(self.device.visit, handle)
+        return partial(visit, partial(self.device.run, handle))
 
     def _in_rounds(self, handles, advance):
+        visits, made = [self._visit_of(each) for each in (*handles, self._handle)], in_turn
+        if hasattr(self.device, "visits"):
+            visits, made = [*handles, self._handle], self.device.visits
         measurements, reference = time_in_rounds(
-            [partial(self.device.run, handle) for handle in handles],
-            partial(self.device.run, self._handle),
+            visits[:-1],
+            visits[-1],
             self.protocol.iterations,
             self.protocol.rounds,
             self._rng,
             advance,
+            made,
         )
         return [Timed(measurement, reference) for measurement in measurements]
-
-
-def free_memory_bytes():
-    """Return the memory of this machine that is free or can be freed."""
-    try:
-        with open("/proc/meminfo", encoding="utf-8") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return 1024 * int(line.split()[1])
-    except OSError:
-        pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4

@@ -5,60 +5,58 @@ import re
 import numpy as np
 import onnx  # noqa: F401 (networks need it for their graphs; open_device names it if it is missing)
 
-from utils.devices.workload import CLOCKS, cpu_state
+from utils.devices.cpu_runtimes import CpuDevice
+from utils.devices.workload import refuse_half_precision
 from utils.errors import UserError
 
 LONGEST_REASON = 400  # characters
 
 
-class OnnxCpu:
-    """Makes the images of a workload, and loads graphs; a runtime adds load, run and describe."""
+class OnnxCpu(CpuDevice):
+    """Loads networks as ONNX graphs.
 
-    def __init__(self, workload, why_fp32_only):
-        if workload.dtype != "fp32":
-            raise UserError(why_fp32_only)
-        self._workload = workload
-        self._clock = CLOCKS[workload.clock]
+    name: of the device; runtime: its class in utils.devices.remote_agent
+    """
+
+    def __init__(self, name, runtime, workload):
+        refuse_half_precision(name, runtime, workload)
+        super().__init__(runtime, workload)
+        self._batch_size = workload.batch_size
         self._rng = np.random.default_rng(0)
-        self._images = self._rng.standard_normal(workload.images_shape, dtype=np.float32)
-
-    def state(self):
-        """Return the load of the machine."""
-        return cpu_state()
 
     def prepare(self, network):
-        """Return the handle of a network's graph, its input set.
+        """Return the handle of a network's graph, with its input set.
 
-        A network that was read from a file, of its `path`, has run once: UserError if it cannot.
+        A network read from a file (it has a `path`) is run once; UserError if that fails.
         """
-        model = network.onnx(self._workload.batch_size, self._rng)
+        model = network.onnx(self._batch_size, self._rng)
         if not network.path:
-            return self.load(model, self._images)
+            return self.load(model)
         try:
-            handle = self.load(model, self._images_of(network.dtype))
+            handle = self.load(model, network.dtype)
             self.run(handle)
-        # Each runtime raises what it likes: for operators that it lacks, for shapes that differ.
+        # Each runtime has its own exceptions, for missing operators, for wrong shapes, etc.
         except Exception as error:
-            runtime = self.describe()["runtime"].partition(",")[0]
-            raise UserError(f"{network.path}: {runtime} cannot run it: {_reason(error)}") from None
+            raise cannot_run(network, self.describe()["runtime"], error) from None
         return handle
-
-    def _images_of(self, dtype):
-        """Return random images of a NumPy type; whole numbers are those of bytes."""
-        if dtype.kind == "f":
-            return self._images.astype(dtype, copy=False)
-        low, high = (-128, 127) if dtype == np.int8 else (0, 255)
-        shape = self._images.shape
-        return self._rng.integers(low, high, shape, endpoint=True, dtype=np.int16).astype(dtype)
 
     def release(self, handle):
         """Nothing to do: the memory is freed with the last reference to the handle."""
 
 
-def _reason(error):
-    """Return what a runtime says in an exception as one line, without where in its source."""
+def cannot_run(network, runtime, error):
+    """Return a UserError: a runtime's exception stopped a network that was read from a file.
+
+    runtime: its description
+    """
+    name = runtime.partition(",")[0]
+    return UserError(f"{network.path}: {name} cannot run it: {reason(error)}")
+
+
+def reason(error):
+    """Return the message of a runtime's exception as one line, without places in its source."""
     text = str(error)
-    if "\n-- " in text:  # OpenVINO's list of what failed
+    if "\n-- " in text:  # OpenVINO's list of failures
         text = text[text.index("\n-- ") + len("\n-- ") :]
     for source in (
         r"\[ONNXRuntimeError\] : \d+ : \w+ : ",

@@ -2,91 +2,26 @@
 
 import numpy as np
 import tensorrt
-import torch
 
-from utils.devices.nvidia import gpu_state
+from utils.devices.tensorrt_engine import Engine, TensorRtDevice
 from utils.devices.tensorrt_network import EngineBuilder
-from utils.devices.torch_stream import TorchStream, device_description
-from utils.errors import UserError
 
 
-class TensorRtGpu:
-    """Runs networks as engines; time is what CUDA events around the enqueued engine measure."""
+class TensorRtGpu(TensorRtDevice):
+    """Builds engines from weights, by the network API or torch2trt."""
 
     def __init__(self, workload):
-        if not torch.cuda.is_available():
-            raise UserError("device trt: there is no CUDA device on this machine")
-        self._workload = workload
-        self._stream = TorchStream()
+        super().__init__(workload)
         if workload.trt_builder == "torch2trt":
             from utils.devices.torch2trt_engine import Torch2TrtBuilder
 
-            self._build = Torch2TrtBuilder(tensorrt, workload, self._stream).build
+            self.build = Torch2TrtBuilder(tensorrt, workload, self._stream).build
         else:
             self._builder = EngineBuilder(tensorrt, workload)
             self._runtime = tensorrt.Runtime(self._builder.logger)
             self._rng = np.random.default_rng(0)
-            self._build = self._build_network
 
-    def _build_network(self, network):
+    def build(self, network):
+        """Return the Engine of a network with random weights."""
         serialized = self._builder.build(network.folded_weights(self._rng))
         return Engine(self._runtime, serialized, self._stream, self._workload.dtype)
-
-    def describe(self):
-        """Return the device, the runtime and its versions."""
-        description = device_description("TensorRT, BatchNorm folded")
-        description["versions"]["tensorrt"] = tensorrt.__version__
-        return description
-
-    def state(self):
-        """Return clocks, temperature and throttle reasons, where the driver tells them."""
-        return gpu_state()
-
-    def prepare(self, network):
-        """Return the engine of a network and the function that enqueues it."""
-        engine = self._build(network)
-        if not self._workload.cuda_graph:
-            return engine, engine.launch
-        replay = self._stream.capture(engine.launch)
-        engine.check()
-        return engine, replay
-
-    def run(self, handle):
-        """Return the seconds of one batch on the device."""
-        engine, launch = handle
-        seconds = self._stream.time_s(launch)
-        engine.check()
-        return seconds
-
-    def release(self, handle):
-        """Nothing to do: the engine is freed with the last reference to it."""
-
-
-class Engine:
-    """An engine with its inputs and outputs bound to memory, enqueued on one stream.
-
-    stream: memory and a handle, as utils.devices.torch_stream.TorchStream gives them
-    """
-
-    def __init__(self, runtime, serialized, stream, dtype):
-        self._engine = runtime.deserialize_cuda_engine(serialized)
-        if self._engine is None:
-            raise UserError("TensorRT could not load the engine; its own message stands above")
-        self._context = self._engine.create_execution_context()
-        self._stream = stream
-        self._enqueued = True
-        self._memory = []
-        for i in range(self._engine.num_io_tensors):
-            name = self._engine.get_tensor_name(i)
-            memory = stream.random(tuple(self._engine.get_tensor_shape(name)), dtype)
-            self._context.set_tensor_address(name, memory.data_ptr())
-            self._memory.append(memory)
-
-    def launch(self):
-        """Enqueue one batch."""
-        self._enqueued = self._context.execute_async_v3(self._stream.handle)
-
-    def check(self):
-        """Raise UserError if the last launch failed; not to be called during a graph's capture."""
-        if not self._enqueued:
-            raise UserError("TensorRT could not run the engine; its own message stands above")

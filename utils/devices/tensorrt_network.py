@@ -1,4 +1,4 @@
-"""Building TensorRT engines of MobileNet-v1 through the network API, with a timing cache.
+"""Building TensorRT engines of networks through the network API, with a timing cache.
 
 TensorRT's module is an argument (`trt`): the same code builds with tensorrt 10 and 11 and with
 tensorrt_rtx, which needs no GPU to build. Two of them must never be loaded in one process.
@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.devices.tensorrt_builder import Builder
 from utils.errors import UserError
 from utils.json_lines import atomic_write
 
 NUMPY_DTYPES = {"fp16": np.float16, "fp32": np.float32}
 
 
-class EngineBuilder:
+class EngineBuilder(Builder):
     """Builds engines for one workload; each build reuses what earlier ones timed.
 
     workload.timing_cache names a file that keeps the timed kernels between processes, or is None.
@@ -22,13 +23,7 @@ class EngineBuilder:
     """
 
     def __init__(self, trt, workload):
-        self.trt = trt
-        self.workload = workload
-        self.logger = trt.Logger(trt.Logger.ERROR)
-        self._builder = trt.Builder(self.logger)
-        self._config = self._builder.create_builder_config()
-        if not workload.tf32:
-            self._config.clear_flag(trt.BuilderFlag.TF32)
+        super().__init__(trt, workload)
         self._saved_cache = b""
         if workload.timing_cache:
             self._load_cache(Path(workload.timing_cache))
@@ -57,49 +52,84 @@ class EngineBuilder:
         arrays must live until the engine is built.
         """
         trt, workload = self.trt, self.workload
-        # Version 11 knows nothing but strong typing; 10 needs to be told.
+        # Version 11 always uses strong typing; 10 needs the flag.
         flags = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
         network = self._builder.create_network(flags)
-        alive = []
-
-        def constant(array):
-            array = np.ascontiguousarray(array, NUMPY_DTYPES[workload.dtype])
-            alive.append(array)
-            return trt.Weights(array)
-
-        def convolve(value, kernel, bias):
-            layer = network.add_convolution_nd(
-                value, len(kernel), kernel.shape[2:], constant(kernel), constant(bias)
-            )
-            layer.padding_nd = (kernel.shape[-1] // 2,) * 2
-            return layer
-
+        maker = Maker(trt, network, weights, workload)
         element_type = trt.float16 if workload.dtype == "fp16" else trt.float32
-        value = network.add_input("images", element_type, workload.images_shape)
-        for convolution in weights.convolutions:
-            layer = convolve(value, convolution.kernel, convolution.bias)
-            layer.stride_nd = (convolution.stride,) * 2
-            layer.num_groups = convolution.groups
-            value = layer.get_output(0)
-            value = network.add_activation(value, trt.ActivationType.RELU).get_output(0)
-        height_and_width = (1 << 2) | (1 << 3)
-        pooled = network.add_reduce(value, trt.ReduceOperation.AVG, height_and_width, True)
-        classifier = weights.classifier_weight[:, :, None, None]
-        layer = convolve(pooled.get_output(0), classifier, weights.classifier_bias)
-        layer = network.add_shuffle(layer.get_output(0))
-        layer.reshape_dims = (workload.batch_size, weights.classes)
-        logits = layer.get_output(0)
+        images = network.add_input("images", element_type, workload.images_shape)
+        logits = weights.network.run(images, maker)
         logits.name = "logits"
         network.mark_output(logits)
-        return network, alive
+        return network, maker.alive
 
     def build(self, weights):
         """Return the serialized engine of FoldedWeights; raises UserError if it cannot be built."""
         network, alive = self.network(weights)
-        engine = self._builder.build_serialized_network(network, self._config)
+        engine = self._serialized(network)
         del alive  # the builder has read the arrays
-        if engine is None:
-            raise UserError("TensorRT could not build the network; its own message stands above")
         if self.workload.timing_cache:
             self._save_cache()
-        return bytes(engine)
+        return engine
+
+
+class Maker:
+    """Adds the steps of a network to a network definition, as layers."""
+
+    def __init__(self, trt, network, weights, workload):
+        self._trt, self._network, self._weights, self._workload = trt, network, weights, workload
+        self.alive = []
+
+    def convolve(self, step, value):
+        """Return a convolution with its activation."""
+        convolution = self._weights.convolutions[step.index]
+        layer = self._convolution(value, convolution.kernel, convolution.bias)
+        layer.stride_nd = (step.stride,) * 2
+        layer.num_groups = convolution.groups(step)
+        return self._activated(step, layer.get_output(0))
+
+    def add(self, step, value, other):
+        """Return the sum with its activation."""
+        layer = self._network.add_elementwise(value, other, self._trt.ElementWiseOperation.SUM)
+        return self._activated(step, layer.get_output(0))
+
+    def pool(self, step, value):
+        """Return the maximum of each window."""
+        window = (step.kernel_size,) * 2
+        layer = self._network.add_pooling_nd(value, self._trt.PoolingType.MAX, window)
+        layer.stride_nd, layer.padding_nd = (step.stride,) * 2, (step.kernel_size // 2,) * 2
+        return layer.get_output(0)
+
+    def classify(self, step, value):
+        """Return the logits."""
+        weights, height_and_width = self._weights, (1 << 2) | (1 << 3)
+        pooled = self._network.add_reduce(
+            value, self._trt.ReduceOperation.AVG, height_and_width, True
+        )
+        kernel = weights.classifier_weight[:, :, None, None]
+        layer = self._convolution(pooled.get_output(0), kernel, weights.classifier_bias)
+        layer = self._network.add_shuffle(layer.get_output(0))
+        layer.reshape_dims = (self._workload.batch_size, weights.classes)
+        return layer.get_output(0)
+
+    def _convolution(self, value, kernel, bias):
+        layer = self._network.add_convolution_nd(
+            value, len(kernel), kernel.shape[2:], self._constant(kernel), self._constant(bias)
+        )
+        layer.padding_nd = (kernel.shape[-1] // 2,) * 2
+        return layer
+
+    def _constant(self, array):
+        array = np.ascontiguousarray(array, NUMPY_DTYPES[self._workload.dtype])
+        self.alive.append(array)
+        return self._trt.Weights(array)
+
+    def _activated(self, step, value):
+        if not step.active:
+            return value
+        kinds = self._trt.ActivationType
+        if self._weights.network.activation == "relu":
+            return self._network.add_activation(value, kinds.RELU).get_output(0)
+        layer = self._network.add_activation(value, kinds.CLIP)
+        layer.alpha, layer.beta = 0.0, 6.0
+        return layer.get_output(0)

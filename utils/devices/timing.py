@@ -1,6 +1,7 @@
 """Timing: measurements that keep their raw times, warm-up, runs in a row and in rounds.
 
-A `run` is a function without arguments that runs one batch and returns how many seconds it took.
+A `run` is a function without arguments that runs one batch and returns the seconds it took; a
+`visit` is a function of a number of runs that returns the seconds of each.
 """
 
 import time
@@ -9,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 REDUCTIONS = ("mean", "median", "min", "quartile")
-NOISY = 0.1  # IQR / median above which a measurement is not to be trusted
-REFERENCE_EVERY = 5  # in a round, the reference network is timed again after so many networks
-SETTLE_S = 0.002  # a visit runs untimed for so long: the caches hold the last network's data
+BOOTSTRAPS = 200
+NOISY = 0.1  # IQR / median above which a measurement is not trusted
+REFERENCE_EVERY = 5  # networks after which a round times the reference network again
+SETTLE_S = 0.002  # untimed seconds of a visit, while the caches hold the last network's data
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,20 @@ class Measurement:
 
     @property
     def quartile_s(self):
-        """The lower quartile: what disturbs a machine makes it slower, hardly ever faster."""
+        """The lower quartile: disturbances make a machine slower, hardly ever faster."""
         return float(np.quantile(self.times_s, 0.25))
 
     @property
     def iqr_s(self):
         """The interquartile range."""
         return float(np.quantile(self.times_s, 0.75) - self.quartile_s)
+
+    def noise(self, reduction, rng, draws=BOOTSTRAPS):
+        """Return the standard error of the reduced times, relative to them, by the bootstrap."""
+        times_s = np.array(self.times_s)
+        drawn = rng.integers(len(times_s), size=(draws, len(times_s)))
+        reduced_s = [Measurement(tuple(times_s[row])).reduced_s(reduction) for row in drawn]
+        return float(np.std(reduced_s) / self.reduced_s(reduction))
 
     @property
     def warning(self):
@@ -64,14 +73,14 @@ class Measurement:
 
 
 def elapsed_s(run, clock=time.perf_counter):
-    """Run once and return the seconds that it took by a clock."""
+    """Run once and return the seconds it took, by a clock."""
     start = clock()
     run()
     return clock() - start
 
 
 def warm_up(run, count, seconds=0.0, clock=time.perf_counter):
-    """Run untimed at least `count` times and for at least `seconds`; returns how often it ran."""
+    """Run untimed at least `count` times and for at least `seconds`; return the number of runs."""
     start = clock()
     done = 0
     while done < count or clock() - start < seconds:
@@ -90,36 +99,48 @@ def time_in_a_row(run, iterations, advance=None):
     return Measurement(tuple(times_s))
 
 
-def time_in_rounds(runs, reference, iterations, rounds, rng, advance=None, clock=time.perf_counter):
+def in_turn(visits, repeats):
+    """Yield the seconds of each of several visits."""
+    for each in visits:
+        yield each(repeats)
+
+
+def time_in_rounds(visits, reference, iterations, rounds, rng, advance=None, made=in_turn):
     """Time several networks and a reference a few runs at a time, round after round.
 
-    runs:       one run per network, warmed up; reference: the run of the reference network
+    visits:     one visit per network; reference: that of the reference network
+    made:       makes the visits of a round, as in_turn does; with another one they may be anything
     iterations: timed runs of each network, spread evenly over the rounds
     rng:        draws the order of the networks of each round
     advance:    if given, called with the number of timed runs after each visit to a network
     Returns (one Measurement per network, the Measurement of the reference). A slow second of the
-    machine falls on some runs of many networks instead of on all runs of one, where a low quantile
-    leaves it out; slow drift falls on all networks and on the reference alike.
+    machine affects a few runs of many networks, which a low quantile ignores, rather than all runs
+    of one; slow drift affects all networks and the reference alike.
     """
-    times_s = [[] for _ in runs]
+    times_s = [[] for _ in visits]
     reference_s = []
     for repeats in runs_per_round(iterations, rounds):
-        for position, index in enumerate(rng.permutation(len(runs))):
-            if position % REFERENCE_EVERY == 0:
-                reference_s += _visit(reference, repeats, clock)
-            times_s[index] += _visit(runs[index], repeats, clock)
+        order = []
+        for position, index in enumerate(rng.permutation(len(visits))):
+            order += [None, index] if position % REFERENCE_EVERY == 0 else [index]
+        planned = [reference if index is None else visits[index] for index in order]
+        for index, seconds in zip(order, made(planned, repeats), strict=True):
+            if index is None:
+                reference_s += seconds
+                continue
+            times_s[index] += seconds
             if advance:
                 advance(repeats)
     return [Measurement(tuple(times)) for times in times_s], Measurement(tuple(reference_s))
 
 
 def runs_per_round(iterations, rounds):
-    """Return how many timed runs each round holds: `rounds` numbers, the larger ones first."""
+    """Return the number of timed runs in each round: `rounds` numbers, the larger ones first."""
     rounds = min(rounds, iterations)
     return [len(part) for part in np.array_split(np.arange(iterations), rounds)]
 
 
-def _visit(run, repeats, clock):
-    """Return the seconds of a few runs, after untimed ones that fill the caches again."""
-    warm_up(run, 1, SETTLE_S, clock)
+def visit(run, repeats, untimed=1, seconds=SETTLE_S, clock=time.perf_counter):
+    """Return the seconds of a few runs, after untimed ones that refill the caches."""
+    warm_up(run, untimed, seconds, clock)
     return [run() for _ in range(repeats)]

@@ -1,4 +1,4 @@
-"""Engines by torch2trt, as the authors of the paper built them; for TensorRT up to 10."""
+"""Engines built by torch2trt, as in the paper's own code; for TensorRT up to 10."""
 
 from utils.errors import UserError
 
@@ -27,7 +27,7 @@ class Torch2TrtBuilder:
 
 
 class Torch2TrtEngine:
-    """A converted module and its input; the same two functions as Engine has."""
+    """A converted module and its input, with the same two methods as Engine."""
 
     def __init__(self, module, images):
         self._module = module

@@ -4,11 +4,11 @@ import torch
 
 from utils.devices.nvidia import gpu_state
 from utils.devices.torch_stream import DTYPES, TorchStream, device_description
-from utils.errors import UserError
+from utils.user_error import UserError
 
 
 class TorchGpu:
-    """Runs networks as PyTorch modules; time is what CUDA events before and behind measure."""
+    """Runs networks as PyTorch modules, timed by CUDA events before and after."""
 
     def __init__(self, workload):
         if not torch.cuda.is_available():
@@ -25,7 +25,7 @@ class TorchGpu:
         thing = thing.to("cuda", DTYPES[self._workload.dtype])
         if self._workload.channels_last:
             thing = thing.to(memory_format=torch.channels_last)
-        torch.cuda.synchronize()  # it is used on another stream than it is placed on
+        torch.cuda.synchronize()  # it is used on another stream than the one it is placed on
         return thing
 
     def describe(self):
@@ -35,7 +35,7 @@ class TorchGpu:
         return description
 
     def state(self):
-        """Return clocks, temperature and throttle reasons, where the driver tells them."""
+        """Return clocks, temperature and throttle reasons, where the driver reports them."""
         return gpu_state()
 
     def prepare(self, network):

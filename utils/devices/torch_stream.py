@@ -17,7 +17,7 @@ class TorchStream:
 
     @property
     def handle(self):
-        """The stream as CUDA's own functions take it, an int."""
+        """The stream's CUDA handle, an int."""
         return self._stream.cuda_stream
 
     def random(self, shape, dtype):
@@ -27,7 +27,7 @@ class TorchStream:
         return tensor
 
     def time_s(self, launch):
-        """Return the seconds between an event before the launched work and one behind it."""
+        """Return the seconds between an event before the launched work and one after it."""
         with torch.inference_mode(), torch.cuda.stream(self._stream):
             self._start.record()
             launch()
@@ -38,7 +38,7 @@ class TorchStream:
     def capture(self, launch):
         """Return a function that replays the launched work as a CUDA graph."""
         with torch.inference_mode(), torch.cuda.stream(self._stream):
-            for _ in range(3):  # what is set up or chosen at the first runs must not be captured
+            for _ in range(3):  # set-up and choices in the first runs must not be captured
                 launch()
         torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
@@ -53,7 +53,7 @@ def _replay(graph, launch):
 
 
 def device_description(runtime):
-    """Return what describes the CUDA device and PyTorch's versions, for a runtime's metadata."""
+    """Return the CUDA device's name and PyTorch's versions, for a runtime's metadata."""
     return {
         "device_name": torch.cuda.get_device_name(),
         "runtime": runtime,

@@ -1,14 +1,27 @@
 """The workload that all networks of a run share, and the machine that they run on."""
 
 import importlib.metadata
-import os
-import platform
-import time
 from dataclasses import dataclass
 
+from utils.devices.cpu_runtimes import CLOCKS, cpu_name, cpu_state
+from utils.user_error import UserError
+
+__all__ = ["CLOCKS", "cpu_name", "cpu_state"]  # for those who import them from here
 DTYPES = ("fp16", "fp32")
 IMAGE_CHANNELS = 3
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program that times networks, for utils.devices.command.
+
+    text:      its words, as typed, with placeholders; pattern: a regular expression of latencies
+    timeout_s: that it may take for one visit to a network
+    """
+
+    text: str
+    pattern: str | None = None
+    timeout_s: float = 600.0
 
 
 @dataclass(frozen=True)
@@ -26,6 +39,7 @@ class Workload:
     cuda_graph: bool = False  # gpu, trt
     trt_builder: str = "network"  # trt: "network" or "torch2trt"
     timing_cache: str | None = None  # trt: file that keeps the timed kernels between builds
+    command: Command | None = None  # command
 
     @property
     def images_shape(self):
@@ -33,23 +47,12 @@ class Workload:
         return self.batch_size, IMAGE_CHANNELS, self.input_size, self.input_size
 
 
-def cpu_name():
-    """Return the model name of this machine's processor."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            for line in file:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
 def versions(*packages):
     """Return the installed versions of packages, by name."""
     return {package: importlib.metadata.version(package) for package in packages}
 
 
-def cpu_state():
-    """Return what may change the speed of this machine's processor at the moment."""
-    return {"load_average": os.getloadavg()[0]}
+def refuse_half_precision(name, runtime, workload):
+    """Raise UserError that tells why a device's runtime, of cpu_runtimes, times fp32 only."""
+    if workload.dtype != "fp32":
+        raise UserError(f"device {name} times fp32 only: {runtime.why_fp32_only}")

@@ -1,9 +1,9 @@
 """The order in which an epoch visits the images of a data set, in batches, without a framework.
 
 A dataset has `classes` (names), `len(dataset)` and `dataset[(epoch, index)]`, a float32 image
-(3, H, W) and an int label; `preprocessing` tells how an image becomes such an array. The key alone
-decides what is drawn, so that any number of worker processes and any resumption see the same
-images. What becomes of broken images: utils.images.broken.
+(3, H, W) and an int label; `preprocessing` says how an image becomes such an array. The key alone
+decides what is drawn, so that the images depend neither on the number of worker processes nor on
+where a run was resumed. utils.images.broken handles broken images.
 """
 
 from collections.abc import Callable
@@ -13,15 +13,18 @@ import numpy as np
 
 from utils.errors import UserError
 
+REESTIMATION_IMAGES = 512  # training images that BatchNorm statistics are re-estimated on
+
 
 @dataclass(frozen=True)
 class DatasetBatches:
     """The batches of a training and a validation dataset, as train_final.py asks for them.
 
-    batch_size: images of a batch of this process
-    read:  a framework's function: batches of models.gluon.batches or of models.pytorch.batches
-    ranks: how many processes train together; each takes its share, the one at its rank, of the
-           same shuffled images. Validation batches are the same in all of them.
+    batch_size: images in a batch of this process
+    read:  a framework's function: models.gluon.batches.batches or models.pytorch.batches.batches
+    rank, world_size: this process's number among those that train together, and how many there
+           are; each takes its share of the same shuffled images. Validation batches are the same
+           in all of them.
     """
 
     train: object
@@ -31,7 +34,7 @@ class DatasetBatches:
     seed: int
     read: Callable
     rank: int = 0
-    ranks: int = 1
+    world_size: int = 1
 
     @property
     def classes(self):
@@ -50,8 +53,8 @@ class DatasetBatches:
 
     @property
     def steps(self):
-        """Return the number of training batches of an epoch, full ones of all processes only."""
-        return len(self.train) // (self.batch_size * self.ranks)
+        """Return the number of training batches in an epoch, each full in all processes."""
+        return len(self.train) // (self.batch_size * self.world_size)
 
     @property
     def val_steps(self):
@@ -60,13 +63,18 @@ class DatasetBatches:
 
     def train_batches(self, epoch):
         """Yield an epoch's (images, labels), shuffled by (seed, epoch); full batches only."""
-        keys = epoch_batches(len(self.train), self.batch_size * self.ranks, self.seed, epoch)
+        keys = epoch_batches(len(self.train), self.batch_size * self.world_size, self.seed, epoch)
         start = self.rank * self.batch_size
         keys = [batch[start : start + self.batch_size] for batch in keys]
         return self.read(self.train, keys, self.workers)
 
+    def statistics_batches(self):
+        """Yield training images for BatchNorm statistics, the same ones in every process."""
+        keys = statistics_keys(len(self.train), self.batch_size, self.seed)
+        return (images for images, _ in self.read(self.train, keys, self.workers))
+
     def val_batches(self):
-        """Yield (images, labels) of every validation image that can be read, in order."""
+        """Yield (images, labels) of all readable validation images, in order."""
         keys = validation_batches(len(self.val), self.batch_size)
         return self.read(self.val, keys, self.workers, fill=False)
 
@@ -80,8 +88,18 @@ def epoch_batches(size, batch_size, seed, epoch):
     return _split(order, batch_size, epoch)[: full_batches(size, batch_size)]
 
 
+def statistics_keys(size, batch_size, seed):
+    """Return batches of keys that BatchNorm statistics are re-estimated on.
+
+    size: the number of training images
+    """
+    batch_size = min(batch_size, size)
+    keys = epoch_batches(size, batch_size, seed, epoch=0)
+    return keys[: max(1, REESTIMATION_IMAGES // batch_size)]
+
+
 def full_batches(size, batch_size):
-    """Return how many full batches so many training images make; UserError if it is none."""
+    """Return how many full batches `size` training images make; UserError if none."""
     if size < batch_size:
         raise UserError(
             f"{size} training images do not fill a batch of {batch_size}: choose a smaller batch"
@@ -108,7 +126,8 @@ def check_workers(workers):
 
 
 def lost_worker(workers, timeout_s):
-    """Return the UserError of a worker process that does not answer any more."""
+    """Return the UserError for a worker process that no longer answers."""
+
     return UserError(
         f"a data worker was killed or has read nothing for {timeout_s} s "
         f"({workers} workers; fewer need less memory)"

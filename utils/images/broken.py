@@ -1,8 +1,8 @@
-"""Broken images: skipped, named once and counted, so that none of them ends a long training.
+"""Broken images are skipped, named once and counted, so that none ends a long training run.
 
-A dataset gives an image that cannot be read the label BROKEN; where(index) tells which one it is,
-why_broken(index) what is wrong with it. Everything else happens in the process that trains,
-whatever the number of workers.
+A dataset gives an image that cannot be read the label BROKEN; where(index) says which one it is,
+why_broken(index) what is wrong with it. All else happens in the training process, whatever
+the number of workers.
 """
 
 import numpy as np
@@ -20,11 +20,11 @@ class BrokenImage(Exception):
 def good_images(batches, keys, dataset, fill, to_numpy):
     """Yield the batches (images, labels) of keys without their broken images.
 
-    fill:     whether the next good image of the batch takes a broken one's place, so that every
-              batch stays full; else its row is left out, and a batch without good images, too
+    fill:     whether the next good image of the batch replaces a broken one, so that every batch
+              stays full; otherwise its row is left out, and so is a batch without good images
     to_numpy: turns a framework's labels into an array
-    Warns of each image once and, when the batches end, of their number.
-    Raises UserError for a batch that cannot be filled and if no image at all is good.
+    Warns of each broken image once and, when the batches end, of how many there were.
+    Raises UserError if a batch cannot be filled, or if no image at all is good.
     """
     broken, good = 0, 0
     try:
@@ -53,12 +53,12 @@ def good_images(batches, keys, dataset, fill, to_numpy):
 
 
 def _name_once(dataset, index):
-    """Warn of a broken image, unless it was named before."""
+    """Warn of a broken image unless it has been named before."""
     where = dataset.where(index)
     if where not in _named:
         _named.add(where)
         why = dataset.why_broken(index)
-        warn(f"{where} is no readable image and is skipped: {why}")
+        warn(f"{where} is not a readable image and is skipped: {why}")
 
 
-_named = set()  # where they are
+_named = set()  # where the broken images are that a warning has named

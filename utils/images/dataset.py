@@ -1,4 +1,4 @@
-"""What image folders and RecordIO files have in common: an image becomes a network's input."""
+"""What image folders and RecordIO files share: how an image becomes a network's input."""
 
 from dataclasses import dataclass
 
@@ -34,8 +34,8 @@ class ImageDataset:
     """Images with labels; dataset[(epoch, index)] -> (float32 (3, H, W), int label).
 
     With augments, an image is cropped, flipped and recoloured at random, drawn from
-    default_rng((seed, epoch, index)); without, it is resized and its centre cropped. An image
-    that cannot be read is black and its label is BROKEN.
+    default_rng((seed, epoch, index)); otherwise it is resized and its centre cropped. An image
+    that cannot be read is black, and its label is BROKEN.
     A subclass says where an image is, and opens it as a path or a file.
     """
 
@@ -55,7 +55,7 @@ class ImageDataset:
         return preprocessing(self.recipe.input_size, self.recipe.crop_ratio)
 
     def where(self, index):
-        """Return where an image is, for people."""
+        """Return where an image is, as text for messages."""
         raise NotImplementedError
 
     def open(self, index):
@@ -63,7 +63,7 @@ class ImageDataset:
         raise NotImplementedError
 
     def why_broken(self, index):
-        """Return why an image cannot be read, for people."""
+        """Return why an image cannot be read, as text for messages."""
         try:
             read_image(self.open(index))
         except BrokenImage as error:

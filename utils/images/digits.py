@@ -1,4 +1,4 @@
-"""scikit-learn's embedded digits: 1,797 real scans of 8×8 pixels, 10 classes, no download."""
+"""scikit-learn's built-in digits: 1,797 real scans of 8×8 pixels, 10 classes, no download."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 from utils.images.transforms import preprocessing
 
-BLACKEST = 16  # the scans count the inked ones of 4×4 cells
+BLACKEST = 16  # a pixel of the scans counts the inked ones of 4×4 cells
 VALIDATION_SHARE = 0.2
 STEPS = [
     "an 8x8 scan of 0 to 16, in float32, is resized to input_size by Pillow's BILINEAR in mode F",
@@ -20,7 +20,7 @@ class Digits:
     """One half of the digits; dataset[(epoch, index)] -> (float32 image (3, H, W), int label).
 
     Training images are shifted by up to a sixteenth of their side, half a cell of the scan; the
-    shifts are drawn from default_rng((seed, epoch, index)). A flipped 2 is no 2: none is flipped.
+    shifts are drawn from default_rng((seed, epoch, index)). There are no flips: they change digits.
     """
 
     scans: np.ndarray  # (n, 8, 8), 0 to 16
@@ -58,7 +58,8 @@ class Digits:
 
 def open_digits(input_size, seed):
     """Return (train, val), 1,437 and 360 digits: every seed gets the same stratified halves."""
-    # Imported here: scikit-learn takes a second, which other data need not wait for.
+    # Imported here because it takes a second, which other data sets do not need.
+
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 

@@ -13,15 +13,14 @@ from utils.progress import progress_bar
 class ImageFolder(ImageDataset):
     """The images under root/CLASS/; the classes are the sorted names of root's folders.
 
-    Raises UserError if root is missing, has no class folders or a class has no images.
+    Raises UserError if root is missing, has no class folders, or if a class has no images.
     """
 
     def __init__(self, root, recipe, seed, augments):
         self.root = Path(root)
         classes = tuple(_class_folders(self.root))
         names = [_image_names(self.root / name) for name in _progress(classes, self.root)]
-        # Arrays, not lists: worker processes would copy a million Python strings by counting
-        # references to them.
+        # Arrays, not lists: by counting references, worker processes would copy a million strings.
         labels = np.repeat(np.arange(len(names)), [len(of_class) for of_class in names])
         self._names = np.concatenate([np.array(of_class) for of_class in names])
         super().__init__(labels, classes, recipe, seed, augments)
@@ -69,7 +68,7 @@ def _class_folders(root):
     for name in names:
         try:
             name.encode()
-        except UnicodeEncodeError:  # no file could hold its name at the end of the training
+        except UnicodeEncodeError:  # the export at the end of training could not store the name
             raise UserError(
                 f"{root}: the name of the class folder {name!r} is not in UTF-8: rename it"
             ) from None

@@ -1,6 +1,6 @@
-"""Draws one character as a small gray image: moved, turned, slanted, under clutter and noise.
+"""Draws one character as a small gray image: moved, rotated, slanted, with clutter and noise.
 
-A glyph is a square mask, float32 of 0..1, whose longer side the ink fills. An image is uint8.
+A glyph is a square mask, float32 from 0 to 1; the ink fills its longer side. An image is uint8.
 """
 
 import math
@@ -9,20 +9,20 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 GLYPH_SIDE = 64
-OVERSAMPLING = 2  # images are drawn so much larger and reduced, against jagged edges
+OVERSAMPLING = 2  # images are drawn larger by this factor, then reduced: smooth edges
 
-# Ranges that are drawn from; lengths are shares of the image's side.
-HEIGHT = (0.6, 0.85)  # of the glyph's longer side
+# Ranges to draw from; lengths are shares of the image's side.
+HEIGHT = (0.5, 0.85)  # of the glyph's longer side
 STRETCH = (0.85, 1.15)  # of its width
-ROTATION = (-10, 10)  # degrees
-SHEAR = (-0.15, 0.15)
+ROTATION = (-20, 20)  # degrees
+SHEAR = (-0.3, 0.3)
 OFFSET = (-0.08, 0.08)  # of its centre from the image's
-CONTRAST = (0.6, 0.9)  # by which ink is lighter than the ground; 1 is white on black
+CONTRAST = (0.35, 0.9)  # by how much ink is lighter than the ground; 1 is white on black
 GRADIENT = (0.0, 0.3)  # between the ground's ends
-STROKES = (0, 1)  # lines through the image
-NEIGHBOURS = (0, 1)  # other glyphs that reach into the image
+STROKES = (0, 3)  # lines through the image
+NEIGHBOURS = (1, 2)  # other glyphs that reach into the image
 NEIGHBOUR_OFFSET = (0.5, 0.7)
-NOISE = (0.0, 0.04)  # standard deviation
+NOISE = (0.0, 0.1)  # standard deviation
 
 
 def load_font(path):
@@ -45,7 +45,7 @@ def glyph(character, font):
 def draw(wanted, others, side, margin, rng):
     """Return an image of a glyph, uint8 (side + 2 margin, side + 2 margin).
 
-    wanted: the mask of the glyph; others: masks of which neighbours are drawn
+    wanted: the mask of the glyph; others: masks to draw neighbours from
     side:   of the image in pixels; the margin around it is background, for shifted crops
     """
     canvas = side + 2 * margin
@@ -58,7 +58,7 @@ def draw(wanted, others, side, margin, rng):
     for _ in range(rng.integers(STROKES[0], STROKES[1] + 1)):
         ground += rng.uniform(-0.5, 0.5) * _stroke(side, canvas, rng)
     mask = _placed(wanted, rng.uniform(*OFFSET, 2), side, canvas, rng)
-    # The ink covers what lies under it, so that clutter does not shine through.
+    # The ink is opaque, so that clutter does not shine through.
     image = ground * (1 - mask) + (ground.mean() + rng.uniform(*CONTRAST)) * mask
     image += rng.normal(0, rng.uniform(*NOISE), image.shape)
     low, high = min(0, image.min()), max(1, image.max())
@@ -66,7 +66,7 @@ def draw(wanted, others, side, margin, rng):
 
 
 def _ground(canvas, rng):
-    """Return a background that gets brighter in a random direction."""
+    """Return a background that brightens in a random direction."""
     angle, change = rng.uniform(0, 2 * np.pi), rng.uniform(*GRADIENT)
     along = np.linspace(-0.5, 0.5, canvas)
     slope = np.cos(angle) * along[None] + np.sin(angle) * along[:, None]
@@ -74,7 +74,7 @@ def _ground(canvas, rng):
 
 
 def _placed(mask, centre, side, canvas, rng):
-    """Return a mask on the canvas, float (canvas, canvas): scaled, turned, slanted, moved."""
+    """Return a mask on the canvas, float (canvas, canvas): scaled, rotated, slanted, moved."""
     turn, shear = math.radians(rng.uniform(*ROTATION)), rng.uniform(*SHEAR)
     scale = OVERSAMPLING * side * rng.uniform(*HEIGHT) / GLYPH_SIDE
     cos, sin = math.cos(turn), math.sin(turn)
@@ -92,7 +92,8 @@ def _placed(mask, centre, side, canvas, rng):
 
 
 def _stroke(side, canvas, rng):
-    """Return a line across the canvas, float (canvas, canvas) of 0..1."""
+    """Return a line across the canvas, float (canvas, canvas) from 0 to 1."""
+
     large = OVERSAMPLING * canvas
     image = Image.new("L", (large, large))
     ends = [tuple(end) for end in rng.uniform(-0.1 * large, 1.1 * large, (2, 2))]

@@ -1,6 +1,6 @@
-"""Glyphs: 49 letters and digits drawn from matplotlib's fonts, harder than the digits, no download.
+"""Glyphs: 49 letters and digits drawn from matplotlib's fonts; harder than digits, no download.
 
-The images are drawn once, in seconds, and kept in output/glyphs-SIZE.npz.
+They are drawn once, which takes less than a minute, and kept in output/glyphs-SIZE.npz.
 """
 
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from utils.images import glyph_drawing
 from utils.images.transforms import preprocessing
 from utils.progress import progress_bar
 
-# Left out, because size and position are random: letters whose two cases differ in size only or
-# little else (c k o p s u v w x z), and 0, I, l, which look like O, 1 and each other.
+# Size and position are random; so letters whose two cases differ in little but size
+# (c k o p s u v w x z) are left out, and 0, I, l, which look like O, 1 and each other.
 CLASSES = tuple("123456789ABCDEFGHJKLMNOPQRSTUVWXYZabdefghijmnqrty")
-# All upright or slanted text fonts of matplotlib but cmmi10, whose digits are old-style. Every
-# family is in both halves, in other weights, slants or (Computer Modern) styles.
+# All upright or slanted text fonts of matplotlib except cmmi10, whose digits are old-style. Both
+# halves contain every family, in different weights, slants or (Computer Modern) styles.
 VALIDATION_FONTS = (
     "DejaVuSans-Oblique", "DejaVuSansMono-Bold", "DejaVuSerif-Italic", "STIXGeneral",
     "cmb10", "cmss10",
@@ -33,10 +33,10 @@ TRAINING_FONTS = (
     "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta",
     "cmr10", "cmti10", "cmtt10",
 )  # fmt: skip
-TRAINING_IMAGES = 100 * len(CLASSES)  # 4,900
-VALIDATION_IMAGES = 50 * len(CLASSES)  # 2,450
+TRAINING_IMAGES = 600 * len(CLASSES)  # 29,400
+VALIDATION_IMAGES = 200 * len(CLASSES)  # 9,800
 SHIFT = 1 / 16  # greatest shift of a training image, as a share of its side
-VERSION = 1  # of the drawings: another one redraws what is kept
+VERSION = 2  # of the drawings; kept drawings of another version are redrawn
 SEEDS = (0, 1)  # of the drawings, training and validation
 FOLDER = Path(__file__).resolve().parents[2] / "output"
 
@@ -82,9 +82,9 @@ class Glyphs:
 
 
 def open_glyphs(input_size, seed, folder=None):
-    """Return (train, val), 4,900 and 2,450 glyphs in different fonts, equal for every seed.
+    """Return (train, val), 29,400 and 9,800 glyphs in different fonts, the same for every seed.
 
-    seed: of the shifts of training images. The drawings are kept in `folder`, output by default.
+    seed: of the shifts of training images. The drawings are kept in `folder`, default output.
     """
     arrays = _kept(folder or FOLDER, input_size)
     drawings = arrays["train"]
@@ -97,7 +97,7 @@ def open_glyphs(input_size, seed, folder=None):
 
 
 def _kept(folder, input_size):
-    """Return the drawings that are kept in a folder, drawing them if they are not there."""
+    """Return the drawings kept in a folder; draw them if they are not there."""
     path = Path(folder) / f"glyphs-{input_size}.npz"
     recipe = {
         "version": VERSION,
@@ -126,7 +126,7 @@ def _kept(folder, input_size):
 
 
 def draw_glyphs(fonts, count, seed, input_size):
-    """Return (drawings, labels) of `count` glyphs, classes and fonts in turn.
+    """Return (drawings, labels) of `count` glyphs, cycling through classes and fonts.
 
     fonts: names of matplotlib's fonts; drawings: uint8 (count, S, S), S = side and two margins
     """

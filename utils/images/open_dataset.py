@@ -1,4 +1,4 @@
-"""The data set of a name: embedded images, an image folder, RecordIO files."""
+"""Opening a data set by its name: built-in images, an image folder, RecordIO files."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ EMBEDDED = {"digits": open_digits, "glyphs": open_glyphs}
 
 
 def open_dataset(data, input_size, seed, **recipe):
-    """Return (train, val): embedded images, those of a folder or of RecordIO files.
+    """Return (train, val): built-in images, those of a folder or of RecordIO files.
 
     data:   'digits'; 'glyphs'; a folder with train/ and val/, each with a folder of images per
             class; or the prefix of the files that utils.write_records writes
@@ -35,6 +35,7 @@ def open_dataset(data, input_size, seed, **recipe):
 
 
 def _warn_of_folder(data, is_read, instead):
-    """Say what is read where an image folder has the same name, and how to name the folder."""
+    """If an image folder has the same name, say what is read instead and how to name the folder."""
+
     if Path(data, "train").expanduser().is_dir():
         warn_first(f"reading {is_read}; for the image folder {data} write {instead}")

@@ -1,7 +1,7 @@
-"""The classes of RecordIO files: which labels there may be, and their names.
+"""The classes of RecordIO files: which labels are valid, and their names.
 
-Records hold numbers only. The names of the classes stand beside a file x.rec in x.classes.json, a
-JSON array in the order of the labels; without it the numbers are the names.
+Records contain only numbers. The names of the classes of a file x.rec are in x.classes.json beside
+it, a JSON array in the order of the labels; without it the numbers are the names.
 """
 
 import json
@@ -15,13 +15,13 @@ from utils.errors import UserError
 from utils.json_lines import atomic_write
 from utils.progress import warn_first
 
-SPARSEST = 10  # times as many classes as have an image: more is no numbering of classes
-NAMED = 3  # in a message
+SPARSEST = 10  # times as many classes as have an image; labels beyond are not class numbers
+NAMED = 3  # classes named in a message
 NAMES = Annotated[list[str], msgspec.Meta(min_length=1)]
 
 
 def names_path(rec):
-    """Return where the names of the classes of a RecordIO file stand."""
+    """Return the path of the names of a RecordIO file's classes."""
     return Path(rec).with_suffix(".classes.json")
 
 
@@ -32,23 +32,23 @@ def write_names(rec, names):
 
 
 def read_names(rec):
-    """Return the names of the classes of a RecordIO file, a tuple; None if there is no file."""
+    """Return the names of a RecordIO file's classes as a tuple; None if there is no such file."""
     path = names_path(rec)
     try:
         return tuple(msgspec.json.decode(path.read_bytes(), type=NAMES))
     except FileNotFoundError:
         return None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no JSON array of the names of classes ({error})") from None
+        raise UserError(f"{path} is not a JSON array of the names of classes ({error})") from None
 
 
 def classes_of(train, train_labels, val, val_labels):
     """Return the names of the classes of two RecordIO files with their labels, int arrays (n,).
 
-    The training labels tell the number of classes if there are no names; a class without a
-    training image is named in a warning.
-    Raises UserError that names the image of a label that cannot be a class's, and for names that
-    differ or are too few.
+    Without names, the training labels define the number of classes. A warning names classes that
+    have no training image.
+    Raises UserError, which names the image, for a label that cannot be a class number, and for
+    names that differ or are too few.
     """
     names, others = read_names(train), read_names(val)
     if None not in (names, others) and names != others:
@@ -73,7 +73,8 @@ def classes_of(train, train_labels, val, val_labels):
 
 
 def _greatest(rec, labels):
-    """Return which image has the greatest label, for people."""
+    """Return which image has the greatest label, as text for messages."""
+
     index = int(labels.argmax())
     return f"{rec}, image {index + 1} of {len(labels)}: its label is {labels[index]}"
 

@@ -1,10 +1,10 @@
 """The RecordIO format of MXNet, without MXNet: images and their labels in one file.
 
 A .rec file is a chain of records: magic number, 3 bits for split records and 29 bits of length,
-the payload, padding to 4 bytes. So that the magic number only stands where a record begins, a
-payload is split where it holds one (at a multiple of 4 bytes), and the number itself is left out.
+the payload, padding to 4 bytes. So that the magic number occurs only where a record begins, a
+payload is split wherever it contains one (at a multiple of 4 bytes), and the number is left out.
 The payload of an image begins with a flag, a float label and two numbers. A flag of 0 means this
-label; one of N that N float labels follow, which it replaces.
+label; a flag of N means that N float labels follow and replace it.
 Source: the file format of MXNet's recordio and its image header.
 """
 
@@ -23,8 +23,8 @@ FRAME = struct.Struct("<II")  # magic number; split bits and length
 IMAGE = struct.Struct("<IfQQ")  # flag, label, two identifiers
 CUT = "the file ends within this image, it was cut"
 LABEL = struct.Struct("<f")  # one of those that follow
-GREATEST_LABEL = 1 << 24  # a float32 counts no further
-OFFSET_DIGITS = 18  # of an index: more are beyond any file
+GREATEST_LABEL = 1 << 24  # a float32 cannot count further
+OFFSET_DIGITS = 18  # in an index; no file is long enough for more
 LONGEST = (1 << 29) - 1  # bytes of a payload
 WHOLE, FIRST, MIDDLE, LAST = range(4)  # the split bits of a record's parts
 
@@ -33,7 +33,7 @@ def read_labels(rec, idx):
     """Return the label of every image of a RecordIO file, int array (n,), in the index's order.
 
     rec, idx: paths of the records and of their index, lines of "key <tab> offset"
-    Raises UserError that names the file and line or record that is missing, cut or damaged.
+    Raises UserError that names the file and line or record that is missing, truncated or damaged.
     """
     offsets = read_index(idx)
     if not Path(rec).is_file():
@@ -90,7 +90,7 @@ def read_record(descriptor, offset):
 
 
 def image_record(image, label, identifier):
-    """Return the record of an image, bytes, that has one label; ValueError if it is too long."""
+    """Return the record of an image with one label, as bytes; ValueError if it is too long."""
     payload = IMAGE.pack(0, label, identifier, 0) + image
     if len(payload) > LONGEST:
         raise ValueError(f"{len(payload)} bytes are more than a record holds, {LONGEST}")

@@ -12,13 +12,13 @@ from utils.images.recordio import read_index, read_labels, read_record
 class RecordImages(ImageDataset):
     """The images of a .rec file in the order of its .idx file, with their labels.
 
-    An image that is broken inside a whole record is found when it is read.
+    A broken image in an intact record is noticed when it is read.
     """
 
     def __init__(self, rec, idx, labels, classes, recipe, seed, augments):
         self.rec = rec
         self._offsets = read_index(idx)
-        # Worker processes inherit it and read at offsets of their own.
+        # Worker processes inherit the file and read it at their own offsets.
         self._file = open(rec, "rb", buffering=0)  # noqa: SIM115 (open as long as the dataset is)
         super().__init__(labels, classes, recipe, seed, augments)
 
@@ -37,8 +37,9 @@ class RecordImages(ImageDataset):
 def open_records(train, val, recipe, seed):
     """Return (train, val), the RecordImages of two pairs of paths (records, index).
 
-    Raises UserError for files that are missing, cut or damaged, and for labels that are no classes
-    of the training images.
+    Raises UserError for files that are missing, truncated or damaged, and for labels that are not
+    classes of the training images.
+
     """
     train, val = ([Path(path).expanduser() for path in files] for files in (train, val))
     train_labels, val_labels = read_labels(*train), read_labels(*val)

@@ -13,8 +13,8 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CROP_AREA = (0.08, 1.0)  # share of the image
 CROP_RATIO = (3 / 4, 4 / 3)  # width / height
-LONGEST_RATIO = 32  # of an image's sides; what is longer, is cropped before it is resized
-# Principal components of ImageNet's colours, scaled to 0..1: eigenvalues, and one vector a column.
+LONGEST_RATIO = 32  # of an image's sides; longer images are cropped before they are resized
+# Principal components of ImageNet's colours, scaled to 0..1: eigenvalues, and vectors as columns.
 COLOUR_EIGENVALUES = np.array([55.46, 4.794, 1.148]) / 255
 COLOUR_EIGENVECTORS = np.array(
     [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
@@ -31,7 +31,7 @@ STEPS = (
 
 
 def training_crop(image, recipe, rng):
-    """Return a random crop, resized, flipped at random, its colours jittered."""
+    """Return a random crop, resized, randomly flipped, with jittered colours."""
     side = recipe.input_size
     box = random_box(image.size, rng)
     image = image.resize((side, side), Image.Resampling.BILINEAR, box=box)
@@ -41,10 +41,10 @@ def training_crop(image, recipe, rng):
 
 
 def random_box(size, rng):
-    """Return a box (left, top, right, bottom) of random area and shape in an image of a size.
+    """Return a box (left, top, right, bottom) of random area and shape in an image of this size.
 
-    Ten times an area and a ratio are drawn; if none of the boxes fits, the largest centred box of
-    an allowed ratio is returned.
+    An area and a ratio are drawn up to ten times; if no box fits, the largest centred box with an
+    allowed ratio is returned.
     """
     width, height = size
     for _ in range(10):
@@ -64,7 +64,7 @@ def random_box(size, rng):
 def jitter_colours(image, strength, rng):
     """Return the image with brightness, contrast, saturation times U(1 - strength, 1 + strength).
 
-    The three are applied in random order.
+    The three changes are made in random order.
     """
     if not strength:
         return image
@@ -78,7 +78,7 @@ def jitter_colours(image, strength, rng):
 def pca_noise(deviation, rng):
     """Return a random change of the three colours along ImageNet's principal components.
 
-    deviation: standard deviation of the strengths; colours go from 0 to 1
+    deviation: standard deviation of the strengths; colours range from 0 to 1
     """
     if not deviation:
         return np.zeros(3)
@@ -86,9 +86,9 @@ def pca_noise(deviation, rng):
 
 
 def centre_crop(image, recipe):
-    """Return the centre of an image, whose shorter side is resized to that of the recipe first.
+    """Return the centre of an image after resizing its shorter side as the recipe says.
 
-    Sizes and offsets are rounded down, as in gluon-cv. `preprocessing` tells the same in words.
+    Sizes and offsets are rounded down, as in gluon-cv. `preprocessing` says the same in words.
     """
     longest = LONGEST_RATIO * min(image.size)
     image = _centre(image, [min(length, longest) for length in image.size])
@@ -109,13 +109,13 @@ def _centre(image, size):
 
 
 def normalised(image, shift=(0, 0, 0)):
-    """Return an RGB image as a contiguous float32 (3, H, W) with ImageNet's scale.
+    """Return an RGB image as a contiguous float32 (3, H, W), scaled as usual for ImageNet.
 
-    shift: added to the three colours, which go from 0 to 1
+    shift: added to the three colours, which range from 0 to 1
     """
     pixels = np.asarray(image)
     array = np.empty((3, *pixels.shape[:2]), dtype=np.float32)
-    # Channel by channel, in place: a quarter of the time of arithmetic on (H, W, 3).
+    # Channel by channel, in place: this takes a quarter of the time of arithmetic on (H, W, 3).
     for c, (mean, std) in enumerate(zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)):
         np.multiply(pixels[..., c], np.float32(1 / (255 * std)), out=array[c])
         array[c] += np.float32((shift[c] - mean) / std)
@@ -123,10 +123,11 @@ def normalised(image, shift=(0, 0, 0)):
 
 
 def preprocessing(input_size, crop_ratio=1.0, greatest=255, mean=IMAGENET_MEAN, std=IMAGENET_STD):
-    """Return, for the metadata of a deployed network, how an image becomes its input.
+    """Return how an image becomes an input, for the metadata of a deployed network.
 
     crop_ratio: as in utils.images.dataset.Recipe; 1 for square images that are not cropped
-    greatest:   the value of a white pixel, which is divided by before mean and std are applied
+    greatest:   the value of a white pixel; pixels are divided by it before normalisation
+
     """
     return {
         "colour_order": "RGB",

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from models.gluon.arrays import save_parameters
-from models.gluon.mobilenet_v1 import MobileNetV1, reestimate_batch_norm
+from models.gluon.plain import PlainNet, reestimate_batch_norm
 from models.gluon.recipe import make_objective, make_trainer
 from models.gluon.runtime import mx
+from networks.mobilenet_v1 import network as mobilenet_v1
 from pipeline.final.options import parse_options
 from utils.errors import UserError
 
@@ -19,6 +20,12 @@ CPU = [mx.cpu()]
 def options_of(text):
     """Return the options of a command line, for a tiny network."""
     return parse_options("", [*text.split(), "--configuration", TINY])
+
+
+def objective_of(text, classes=4):
+    """Return the Objective that a command line asks for."""
+    options = options_of(text)
+    return make_objective(options.targets, mobilenet_v1(classes), CPU, options.execution)
 
 
 # The loss
@@ -56,7 +63,7 @@ def test_loss_is_cross_entropy_with_mixed_and_smoothed_targets(text, share):
     if "mixup" not in text and share < 1:
         return
     images, labels, net = batch()
-    objective = make_objective(options_of(text), 4, CPU)
+    objective = objective_of(text)
     losses = objective(net, mx.nd.array(images), mx.nd.array(labels), share).asnumpy()
 
     targets = np.eye(4)[labels.astype(int)]
@@ -72,7 +79,7 @@ def test_loss_is_cross_entropy_with_mixed_and_smoothed_targets(text, share):
 @pytest.mark.parametrize("text", ["", "--mixup --label-smoothing"])
 def test_distillation_loss(tmp_path, hard_weight, text):
     """Oracle: h CE(labels) + (1 - h) T² CE(teacher at T), in NumPy, on the mixed images."""
-    teacher = MobileNetV1((8,) * 14, classes=4)
+    teacher = PlainNet(mobilenet_v1(4), (8,) * 14)
     teacher.initialize()
     images, labels, net = batch()
     images = np.repeat(np.repeat(images, 16, axis=2), 16, axis=3)
@@ -83,7 +90,7 @@ def test_distillation_loss(tmp_path, hard_weight, text):
         f"--teacher {tmp_path}/teacher.params --teacher-configuration {TINY} "
         f"--temperature 3 --hard-weight {hard_weight} {text}"
     )
-    objective = make_objective(options_of(arguments), 4, CPU)
+    objective = objective_of(arguments)
     share = 0.3 if text else 1.0
     losses = objective(net, mx.nd.array(images), mx.nd.array(labels), share).asnumpy()
 
@@ -102,12 +109,12 @@ def test_distillation_loss(tmp_path, hard_weight, text):
 
 def test_the_loss_is_recorded_for_the_student_only(tmp_path):
     """Oracle: the gradient of the student is there; the teacher's parameters have none."""
-    teacher = MobileNetV1((8,) * 14, classes=4)
+    teacher = PlainNet(mobilenet_v1(4), (8,) * 14)
     teacher.initialize()
     save_parameters(teacher, tmp_path / "teacher.params")
     images, labels, net = batch()
     text = f"--teacher {tmp_path}/teacher.params --teacher-configuration {TINY}"
-    objective = make_objective(options_of(text), 4, CPU)
+    objective = objective_of(text)
     images = mx.nd.array(np.repeat(np.repeat(images, 16, axis=2), 16, axis=3))
     mx.autograd.backward(objective(net, images, mx.nd.array(labels), 1.0))
     assert np.abs(net.weights.grad.asnumpy()).max() > 0
@@ -118,14 +125,14 @@ def test_the_loss_is_recorded_for_the_student_only(tmp_path):
 def test_teachers_that_cannot_be_had(tmp_path):
     """Oracle: each message names the teacher."""
     with pytest.raises(UserError, match=r"nothing\.params does not exist"):
-        make_objective(options_of(f"--teacher {tmp_path}/nothing.params"), 4, CPU)
+        objective_of(f"--teacher {tmp_path}/nothing.params")
     with pytest.raises(UserError, match=r"teacher nonsense50 .* cannot be fetched"):
-        make_objective(options_of("--teacher nonsense50"), 4, CPU)
-    small = MobileNetV1((8,) * 14, classes=4)
+        objective_of("--teacher nonsense50")
+    small = PlainNet(mobilenet_v1(4), (8,) * 14)
     small.initialize()
     save_parameters(small, tmp_path / "small.params")
     with pytest.raises(UserError, match=r"small\.params does not fit"):  # it is no MOBILENET
-        make_objective(options_of(f"--teacher {tmp_path}/small.params"), 4, CPU)
+        objective_of(f"--teacher {tmp_path}/small.params")
 
 
 def test_a_teacher_that_cannot_be_downloaded_is_named(monkeypatch, tmp_path):
@@ -133,7 +140,7 @@ def test_a_teacher_that_cannot_be_downloaded_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("MXNET_HOME", str(tmp_path))
     monkeypatch.setenv("MXNET_GLUON_REPO", "http://127.0.0.1:9/")
     with pytest.raises(UserError, match=r"teacher mobilenet0\.25 .* cannot be fetched"):
-        make_objective(options_of("--teacher mobilenet0.25"), 1000, CPU)
+        objective_of("--teacher mobilenet0.25", 1000)
 
 
 # The optimiser
@@ -142,10 +149,10 @@ def test_a_teacher_that_cannot_be_downloaded_is_named(monkeypatch, tmp_path):
 @pytest.mark.parametrize("text", ["", "--no-wd"])
 def test_weight_decay_of_biases_and_batch_norm(text):
     """Oracle: one update with zero gradients shrinks what is decayed by lr × wd, nothing else."""
-    net = MobileNetV1((8,) * 14, classes=4)
+    net = PlainNet(mobilenet_v1(4), (8,) * 14)
     net.initialize()
     net(mx.nd.zeros((1, 3, 32, 32)))
-    trainer = make_trainer(net, options_of(f"--lr 0.5 --wd 0.1 --momentum 0 {text}"), steps=10)
+    trainer = make_trainer(net, options_of(f"--lr 0.5 --wd 0.1 --momentum 0 {text}").schedule, 10)
     parameters = net.collect_params()
     learned = {n: p for n, p in parameters.items() if p.grad_req != "null"}
     for parameter in learned.values():
@@ -163,8 +170,8 @@ def test_the_optimiser_is_nesterov_momentum_with_the_schedule():
     """Oracle: g = 1 thrice: w -= lr (1 + m + … ) by hand for momentum 0.9, without decay."""
     net = mx.gluon.nn.Dense(1, in_units=1, use_bias=False)
     net.initialize(mx.init.Zero())
-    options = options_of("--lr 0.1 --wd 0 --lr-mode constant --num-epochs 5")
-    trainer = make_trainer(net, options, steps=10)
+    schedule = options_of("--lr 0.1 --wd 0 --lr-mode constant --num-epochs 5").schedule
+    trainer = make_trainer(net, schedule, steps=10)
     velocity, weight = 0.0, 0.0
     for _ in range(3):
         with mx.autograd.record():
@@ -175,4 +182,4 @@ def test_the_optimiser_is_nesterov_momentum_with_the_schedule():
         weight -= 0.1 * (1 + 0.9 * velocity)
         assert net.weight.data().asscalar() == pytest.approx(weight, rel=1e-5)
     assert trainer.learning_rate == pytest.approx(0.1)
-    assert math.isclose(options.momentum, 0.9)
+    assert math.isclose(schedule.momentum, 0.9)

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from models.gluon.runtime import check_dtype, contexts, mx
+from models.gluon.runtime import check_dtype, contexts, joined_processes, mx
 from utils.errors import UserError
+from utils.processes import ALONE
 
 
 def test_numpy_has_the_name_that_mxnet_asks_for():
@@ -42,3 +43,15 @@ def test_float16_needs_a_gpu_on_every_device():
 def test_an_unknown_dtype_is_named():
     with pytest.raises(UserError, match="'fp17'"):
         check_dtype("fp17", [mx.cpu()])
+
+
+def test_without_a_launcher_there_is_one_process(monkeypatch):
+    """Oracle: MXNet's own name of what adds up the gradients; a message that says what to start."""
+    monkeypatch.delenv("DMLC_ROLE", raising=False)
+    with joined_processes("device") as joined:
+        assert joined == (ALONE, "device")
+    with (
+        pytest.raises(UserError, match=r"dist_sync needs .* utils\.mxnet_launch"),
+        joined_processes("dist_sync"),
+    ):
+        pass

@@ -3,17 +3,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from models.gluon.mobilenet_v1 import MobileNetV1
+from models.gluon.plain import PlainNet
 from models.gluon.runtime import mx
 from models.gluon.slimmable import (
     MaskedPass,
-    SlimmableMobileNetV1,
+    SlimmableNet,
     cut_out,
     narrow_pass,
     sandwich_step,
 )
-from models.mobilenet_v1 import count_parameters
 from nas.search_space import SearchSpace
+from networks.mobilenet_v1 import network as mobilenet_v1
 from tests.helpers.masked_passes import SPACE, rows, three_masked_passes
 from tests.helpers.mxnet_nets import (
     difference_of_all,
@@ -34,7 +34,7 @@ MULTIPLES_OF_8 = SearchSpace(input_size=32, classes=10, min_width=0.2, max_width
 
 def slimmable(space=SPACE):
     """Return a hybridised slimmable net, with the same parameters at every call."""
-    net = randomized(SlimmableMobileNetV1(space.smallest, space.largest, space.classes))
+    net = randomized(SlimmableNet(space.description, space.smallest, space.largest))
     net.hybridize(static_alloc=True, static_shape=True)
     return net
 
@@ -71,11 +71,11 @@ def test_masked_net_equals_the_cut_out_net_at_widths_that_are_no_multiples_of_16
 def test_masked_net_equals_the_cut_out_net_in_double_precision_at_any_widths():
     """Training mode, the default widths: no kernel's rounding is in the way of the proof."""
     space = SearchSpace(input_size=32, classes=10)
-    wide = randomized(MaskedPass(space.largest, 10, fused=False))
+    wide = randomized(MaskedPass(space.description, space.largest, fused=False))
     batch = images(8, 32).astype("float64")
     for configuration in draw(3, space=space):
         parameters = cut_out(SimpleNamespace(full=wide), configuration).collect_params()
-        plain = MobileNetV1(configuration, 10, fused=False, params=parameters)
+        plain = PlainNet(mobilenet_v1(10), configuration, fused=False, params=parameters)
         for net in (wide, plain):
             net.cast("float64")
         masked = in_training(wide, batch, rows(configuration, 8).astype("float64"))
@@ -108,7 +108,7 @@ class WithoutDepthwiseMasks(MaskedPass):
 def test_without_masks_behind_depthwise_layers_a_constant_leaks(net):
     """The inputs of the tests above are such that they would see these masks missing."""
     shared = cut_out(net, SPACE.largest).collect_params()
-    leaky = WithoutDepthwiseMasks(SPACE.largest, 10, params=shared)
+    leaky = WithoutDepthwiseMasks(SPACE.description, SPACE.largest, params=shared)
     batch, widths = images(16, 48), rows(draw(1)[0], 16)
     right, wrong = net.masked(batch, widths).asnumpy(), leaky(batch, widths).asnumpy()
     assert np.abs(right - wrong).mean() > 0.1 * np.abs(right).mean()
@@ -170,9 +170,9 @@ def test_the_layer_whose_width_is_too_great_is_named(net):
 
 def test_the_three_passes_have_the_parameters_of_one_net(net, tmp_path):
     total = sum(np.prod(parameter.shape) for parameter in trainable(net).values())
-    assert total == count_parameters(SPACE.largest, 10)
+    assert total == mobilenet_v1(10).parameters(SPACE.largest)
     net.save_parameters(str(tmp_path / "net.params"))
-    other = SlimmableMobileNetV1(SPACE.smallest, SPACE.largest, SPACE.classes)
+    other = SlimmableNet(SPACE.description, SPACE.smallest, SPACE.largest)
     other.load_parameters(str(tmp_path / "net.params"))
     assert len(mx.nd.load(str(tmp_path / "net.params"))) == len(list(net.collect_params()))
     batch, widths = images(4), mx.nd.array(draw(4))

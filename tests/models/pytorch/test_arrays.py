@@ -14,8 +14,9 @@ from models.pytorch.arrays import (
     network_arrays,
     save_parameters,
 )
-from models.pytorch.mobilenet_v1 import MobileNetV1
+from models.pytorch.plain import PlainNet
 from models.pytorch.sgd import NesterovSGD
+from networks.mobilenet_v1 import network as mobilenet_v1
 from utils import checkpoints
 from utils.errors import UserError
 
@@ -25,7 +26,7 @@ TINY, WIDER = (8,) * 14, (16,) * 14
 def trained(seed=0):
     """Return a net and its optimiser after an update."""
     torch.manual_seed(seed)
-    net = MobileNetV1(TINY, 4)
+    net = PlainNet(mobilenet_v1(4), TINY)
     optimiser = NesterovSGD([{"params": list(net.parameters()), "wd": 0.1}], lambda n: 0.1, 0.9)
     net(torch.randn(4, 3, 32, 32)).square().sum().backward()
     optimiser.step()
@@ -52,7 +53,7 @@ def test_files_that_do_not_fit_are_named(tmp_path):
     net, optimiser = trained()
     save_parameters(net, tmp_path / "n.params")
     with pytest.raises(UserError, match=r"n\.params does not fit .* has shape \(8, 3, 3, 3\)"):
-        load_parameters(MobileNetV1(WIDER, 4), tmp_path / "n.params")
+        load_parameters(PlainNet(mobilenet_v1(4), WIDER), tmp_path / "n.params")
     with pytest.raises(UserError, match=r"m\.states does not fit the network: it lacks"):
         load_momenta(optimiser, net, {}, "m.states")
     arrays = network_arrays(net) | {"network/extra": np.zeros(1)}
@@ -60,7 +61,7 @@ def test_files_that_do_not_fit_are_named(tmp_path):
     with pytest.raises(UserError, match="which has no extra"):
         load_parameters(net, tmp_path / "extra.params")
     (tmp_path / "p.params").write_bytes(pickle.dumps(net.state_dict()))
-    with pytest.raises(UserError, match=r"p\.params is no checkpoint or is damaged"):
+    with pytest.raises(UserError, match=r"p\.params is not a checkpoint or is damaged"):
         load_parameters(net, tmp_path / "p.params")
 
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.mobilenet_v1 import count_parameters
-from models.pytorch.mobilenet_v1 import convolutions
-from models.pytorch.slimmable import SlimmableMobileNetV1, cut_out, sandwich_step
+from models.pytorch.plain import convolutions
+from models.pytorch.slimmable import SlimmableNet, cut_out, sandwich_step
 from nas.search_space import SearchSpace
+from networks.mobilenet_v1 import network as mobilenet_v1
 from tests.helpers.torch_nets import batch_of, gradients, slimmable
 from utils.errors import UserError
 
@@ -126,7 +126,7 @@ def test_the_layer_whose_width_is_too_great_is_named():
         with pytest.raises(UserError, match=f"width {wide[2]} of layer 3"):
             use()
     with pytest.raises(UserError, match="layer 3"):
-        SlimmableMobileNetV1(wide, SPACE.largest)
+        SlimmableNet(SPACE.description, wide, SPACE.largest)
 
 
 def test_the_seed_decides_the_parameters_and_they_are_those_of_one_net():
@@ -134,7 +134,7 @@ def test_the_seed_decides_the_parameters_and_they_are_those_of_one_net():
     assert all(torch.equal(one[name], array) for name, array in same.items())
     assert not all(torch.equal(one[name], array) for name, array in other.items())
     total = sum(p.numel() for p in slimmable(SPACE).parameters())
-    assert total == count_parameters(SPACE.largest, 10)
+    assert total == mobilenet_v1(10).parameters(SPACE.largest)
 
 
 def three_masked_passes(net, images, labels, widths):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+from models.execution import Execution
 from models.gluon.runtime import mx
 from models.gluon.supernet import MXNetSupernet
-from models.pytorch.mobilenet_v1 import convolutions
+from models.pytorch.plain import convolutions
 from models.pytorch.sgd import MomentumSGD
-from models.pytorch.slimmable import cut_out
+from models.pytorch.slimmable import SlimmableNet, cut_out
 from models.pytorch.supernet import SCALE, TorchSupernet
+from models.supernet import TrainingSchedule
 from nas.search_space import SearchSpace
 from tests.helpers.torch_nets import batch_of, copy_from_gluon, slimmable
 from utils.errors import UserError
@@ -23,9 +26,10 @@ from utils.images.open_dataset import open_dataset
 
 ROOT = Path(__file__).parents[3]
 SPACE = SearchSpace(input_size=16, classes=10, min_width=0.1, max_width=0.3, levels=3)
-SETTINGS = {
-    "num_gpus": 0, "momentum": 0.9, "weight_decay": 1e-3, "batch_size": 16, "workers": 0, "seed": 0
-}  # fmt: skip
+SCHEDULE = TrainingSchedule(
+    epochs=1, batch_size=16, lr=0.1, lr_schedule="constant", momentum=0.9, wd=1e-3, seed=0
+)
+EXECUTION = Execution(num_gpus=0)
 
 
 def batches(count):
@@ -34,8 +38,9 @@ def batches(count):
     return [(images, labels, widths.numpy()) for images, labels, widths in drawn]
 
 
-def supernet(**settings):
-    return TorchSupernet(SPACE, **SETTINGS | settings)
+def supernet(dtype="float32", compile=False, **schedule):
+    execution = replace(EXECUTION, dtype=dtype, compile=compile)
+    return TorchSupernet(SPACE, replace(SCHEDULE, **schedule), execution)
 
 
 def train(net, steps):
@@ -52,7 +57,7 @@ def same(one, other):
 
 def test_weights_after_a_step_agree_with_mxnets():
     """From the same weights. One step has every term but momentum, which the next test covers."""
-    gluon, net = MXNetSupernet(SPACE, **SETTINGS), supernet()
+    gluon, net = MXNetSupernet(SPACE, SCHEDULE, EXECUTION), supernet()
     names = copy_from_gluon(gluon._net.full, net._net.wide)
     images, labels, widths = batches(1)[0]
     ours = net.step(images, labels, widths, 0.1)
@@ -65,6 +70,18 @@ def test_weights_after_a_step_agree_with_mxnets():
         if "running_var" not in name:  # PyTorch's are of unbiased variances
             expected = parameter.data().asnumpy()
             np.testing.assert_allclose(state[name].numpy(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_evaluations_agree_with_mxnets():
+    """From the same weights, of sub-networks whose statistics are of the same images."""
+    gluon, net = MXNetSupernet(SPACE, SCHEDULE, EXECUTION), supernet()
+    copy_from_gluon(gluon._net.full, net._net.wide)
+    digits, val = open_dataset("digits", SPACE.input_size, 0)
+    both = [each.evaluate([SPACE.smallest, SPACE.largest], digits, val) for each in (gluon, net)]
+    for theirs, ours in zip(*both, strict=True):
+        assert ours.loss == pytest.approx(theirs.loss, rel=1e-3)
+        assert ours.accuracy == pytest.approx(theirs.accuracy, abs=3 / len(val))
+    assert both[0][0].loss != both[0][1].loss
 
 
 def test_sgd_is_mxnets_while_the_learning_rate_changes():
@@ -162,28 +179,40 @@ def test_the_factor_of_float16_losses_is_in_the_checkpoint(monkeypatch):
 def test_compiled_passes_train_to_the_same_losses(monkeypatch):
     """Traced and differentiated as for any back end; generating C++ would take five minutes."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
-    exact, compiled = train(supernet(), range(1)), train(supernet(compile_passes=True), range(1))
+    exact, compiled = train(supernet(), range(1)), train(supernet(compile=True), range(1))
     for one, other in zip(exact, compiled, strict=True):
         np.testing.assert_allclose(one.random, other.random, rtol=1e-3, atol=1e-3)
 
 
-def test_accuracies_are_those_of_plain_nets_with_statistics_of_training_images():
+def test_another_class_of_network_may_be_trained():
+    class Other(SlimmableNet):
+        """As good as any."""
+
+    net = TorchSupernet(SPACE, SCHEDULE, EXECUTION, slimmable=Other)
+    assert isinstance(net._net, Other)
+
+
+def test_evaluations_are_those_of_plain_nets_with_statistics_of_training_images():
     """Oracle: the net cut out, one batch in training mode with a momentum of 1, then inference."""
-    net = TorchSupernet(SPACE, **SETTINGS | {"batch_size": 512})
+    net = supernet(batch_size=512)
     digits, val = open_dataset("digits", SPACE.input_size, 0)
     assert net.steps(digits) == 2
     net._net.load_state_dict(slimmable(SPACE).state_dict())
-    accuracies = net.accuracies([SPACE.largest, SPACE.smallest], digits, val)
+    evaluations = net.evaluate([SPACE.largest, SPACE.smallest], digits, val)
+    assert net.accuracies([SPACE.largest], digits, val) == [evaluations[0].accuracy]
     images, labels = (np.array(a) for a in zip(*(val[0, i] for i in range(len(val))), strict=True))
-    for configuration, accuracy in zip((SPACE.largest, SPACE.smallest), accuracies, strict=True):
+    for configuration, found in zip((SPACE.largest, SPACE.smallest), evaluations, strict=True):
         plain = cut_out(net._net, configuration).train()
         for _, norm in convolutions(plain):
             norm.momentum = 1.0
         with torch.no_grad():
             plain(next(net.batches(digits, epoch=0))[0])
-            predicted = plain.eval()(torch.tensor(images)).argmax(1).numpy()
-        assert accuracy == pytest.approx((predicted == labels).mean(), abs=3 / len(val))
-    assert len(set(accuracies)) == 2
+            logits = plain.eval()(torch.tensor(images))
+        right = (logits.argmax(1).numpy() == labels).mean()
+        assert found.accuracy == pytest.approx(right, abs=3 / len(val))
+        loss = torch.nn.functional.cross_entropy(logits, torch.tensor(labels)).item()
+        assert found.loss == pytest.approx(loss, rel=1e-2)  # its variances are unbiased
+    assert evaluations[0] != evaluations[1]
 
 
 class WithBroken:

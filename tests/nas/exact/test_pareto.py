@@ -67,14 +67,14 @@ def test_a_front_that_is_too_large_is_sampled_from_the_fastest_to_the_best():
     assert (np.diff(sample.latencies_ms) > 0).all()
 
 
-def test_a_front_under_another_constraint_holds_only_what_keeps_it():
-    """Oracle: enumeration of what keeps the other constraint."""
+def test_a_front_under_another_constraint_is_feasible_under_it():
+    """Oracle: enumeration of what satisfies the other constraint."""
     rng = np.random.default_rng(0)
     unary = [rng.normal(size=4) for _ in range(4)]
     latency, memory = ([rng.random((4, 4)) for _ in range(3)] for _ in range(2))
     _, scores, latencies = enumerate_chain(unary, latency)
-    kept = enumerate_chain(unary, memory)[2] <= 1.0
-    pairs = np.column_stack([latencies, scores])[kept]
+    feasible = enumerate_chain(unary, memory)[2] <= 1.0
+    pairs = np.column_stack([latencies, scores])[feasible]
     expected = {tuple(pair.round(9)) for pair in pairs if not is_dominated(pair, pairs)}
     result = front(unary, latency, [Constraint(memory, 1.0, "memory", "MB")], samples=400)
     found = set(zip(result.latencies_ms.round(9), result.scores.round(9), strict=True))

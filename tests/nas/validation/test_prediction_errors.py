@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from nas.validation.conformal import Interval
 from nas.validation.prediction_errors import (
+    errors_by_thirds,
     prediction_errors,
     spearman,
     spearman_interval,
@@ -18,6 +20,30 @@ def test_errors_by_hand():
     assert errors.rmse_ms == pytest.approx(np.sqrt(8 / 3))
     assert errors.nrmse == pytest.approx(np.sqrt(8 / 3) / 3)
     assert errors.largest_ms == 2.0
+
+
+def test_errors_by_thirds_by_hand():
+    """From 1 to 8 ms the thirds end at 2 and 4 ms; an edge belongs to the slower third."""
+    predicted_ms = [1.0, 1.1, 4.0, 8.0]
+    measured_ms = [1.0, 1.0, 5.0, 8.0]
+    interval = Interval(level=0.9, half_width=0.05, residuals=20)
+    fast, middle, slow = errors_by_thirds(predicted_ms, measured_ms, interval=interval)
+    assert (fast.low_ms, fast.high_ms, slow.high_ms) == pytest.approx((1, 2, 8))
+    assert (fast.networks, middle.networks, slow.networks) == (2, 0, 2)
+    assert (fast.mean, fast.largest) == pytest.approx((0.05, 0.1))
+    assert slow.rms == pytest.approx(0.2 / np.sqrt(2))
+    assert slow.largest == pytest.approx(-0.2)
+    assert (fast.inside, slow.inside) == (0.5, 0.5)
+    assert np.isnan([middle.rms, middle.mean, middle.largest, middle.inside]).all()
+
+
+def test_thirds_of_a_given_range_hold_all_networks():
+    """Oracle: the counts; what lies beyond the range belongs to the nearest third."""
+    thirds = errors_by_thirds([0.5, 3.0, 30.0], [0.5, 3.0, 30.0], range_ms=(1, 8))
+    assert [third.networks for third in thirds] == [1, 1, 1]
+    assert np.isnan(thirds[0].inside)
+    with pytest.raises(UserError, match="no network"):
+        errors_by_thirds([], [])
 
 
 def test_rank_correlation_equals_scipys_with_ties():

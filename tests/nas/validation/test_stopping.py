@@ -48,6 +48,14 @@ def test_an_uncertain_gain_does_not_stop():
     assert not close.stop
 
 
+def test_a_target_is_reached_only_if_each_third_of_the_latency_range_reaches_it():
+    reached = {"nrmse": 0.01, "standard_error": 0.001, "gain": 0.1, "gain_error": 0, "target": 0.02}
+    assert Verdict(100, **reached, thirds=(0.019, 0.01, 0.01)).stop
+    open_one = Verdict(100, **reached, thirds=(0.021, 0.01, 0.01))
+    assert not open_one.stop
+    assert "by latency, from fast to slow: 2.1, 1, 1 %" in str(open_one)
+
+
 def test_checks_grow_with_the_samples():
     checks, samples = [], 0
     while samples < 8000:

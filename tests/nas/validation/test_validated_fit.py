@@ -8,6 +8,7 @@ from nas.search_space import SearchSpace
 from nas.validation.conformal import Interval
 from nas.validation.validated_fit import fit_validated, number_of_fits
 from utils.errors import UserError
+from utils.metadata import Metadata
 
 SPACE = SearchSpace(levels=3)
 DEVICE = SyntheticDevice(SPACE)
@@ -28,7 +29,7 @@ def samples():
 def table(samples):
     ticks = []
     table = fit_validated(
-        samples, SPACE, np.random.default_rng(0), metadata={"device": "synthetic"},
+        samples, SPACE, np.random.default_rng(0), metadata=Metadata.of({"device": "synthetic"}),
         tick=lambda: ticks.append(1),
     )  # fmt: skip
     assert 0 < len(ticks) <= number_of_fits("auto", "auto")
@@ -37,13 +38,13 @@ def table(samples):
 
 def test_the_table_is_the_fit_of_the_chosen_weights(table, samples):
     """Oracle: `fit` with the K and R that the metadata states, on all samples."""
-    report = table.metadata["fit"]
-    best = min(report["cross_validation"]["trials"], key=lambda trial: trial["nrmse"])
-    assert (report["regularize"], report["strength"]) == (best["regularize"], best["strength"])
-    assert report["prior"] == "linear"
-    plain = fit(samples, SPACE, best["regularize"], best["strength"])
+    report = table.metadata.fit
+    best = min(report.cross_validation.trials, key=lambda trial: trial.nrmse)
+    assert (report.regularize, report.strength) == (best.regularize, best.strength)
+    assert report.prior == "shared"
+    plain = fit(samples, SPACE, best.regularize, best.strength)
     np.testing.assert_array_equal(table.values(SPACE), plain.values(SPACE))
-    assert table.metadata["device"] == "synthetic"
+    assert table.metadata.device == "synthetic"
 
 
 def test_the_interval_covers_nine_of_ten_new_networks(table):
@@ -55,10 +56,10 @@ def test_the_interval_covers_nine_of_ten_new_networks(table):
 
 
 def test_the_learning_curve_falls_and_the_coverage_counts(table, samples):
-    curve = table.metadata["fit"]["learning_curve"]
-    assert [point["samples"] for point in curve] == [12, 24, 48, 96]
-    assert curve[0]["nrmse"] > curve[-1]["nrmse"]
-    seen = [int(count) for count in table.metadata["fit"]["coverage"].split()]
+    curve = table.metadata.fit.learning_curve
+    assert [point.samples for point in curve] == [12, 24, 48, 96]
+    assert curve[0].nrmse > curve[-1].nrmse
+    seen = table.metadata.fit.times_seen.tolist()
     counts = count_matrix(SPACE, [configuration for configuration, _ in samples])
     np.testing.assert_array_equal(seen, np.ravel(counts.sum(axis=0)))
 
@@ -70,12 +71,12 @@ def test_everything_stated_survives_the_file_and_the_model_lines_stay_the_refere
     loaded = LatencyTable.load(tmp_path / "model.jsonl")
     assert loaded.entries == table.entries
     assert Interval.of(loaded) == Interval.of(table)
-    assert loaded.metadata["fit"]["cross_validation"]["flat_strength"]
+    assert loaded.metadata.fit.cross_validation.flat_strength
 
 
 def test_a_plain_fit_stays_eq_7_and_gets_its_interval(samples, capsys):
     table = fit_validated(samples, SPACE, np.random.default_rng(0), regularize=100, strength=0)
-    assert table.metadata["fit"]["prior"] == "none"
+    assert table.metadata.fit.prior == "none"
     np.testing.assert_array_equal(table.values(SPACE), fit(samples, SPACE, 100).values(SPACE))
     assert Interval.of(table).residuals == 120
 

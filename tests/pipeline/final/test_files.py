@@ -84,7 +84,7 @@ def test_the_newest_whole_pair_is_found(tmp_path):
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"epoch": "1"}, r"Expected `int`, got `str` - at `\$.epoch`"),
+        ({"epoch": "1"}, "epoch: expected `int`, got `str`"),
         ({"epoch": 0}, "epoch"),
         ({"best_top1": "x"}, "best_top1"),
         ({"val_top1": float("nan")}, "val_top1"),
@@ -125,7 +125,9 @@ class Killed(BaseException):
 def test_a_kill_leaves_the_old_pair_or_the_new_one(tmp_path, monkeypatch, renames, epoch):
     """Oracle: by hand: the new pair counts once its states are on the disk under any name."""
     save(tmp_path, 2, final_files.BEST)
-    (tmp_path / "mobilenet-best.onnx").write_text("of epoch 2")
+    exports = ["mobilenet-best.onnx", "mobilenet-best.tflite"]
+    for name in exports:
+        (tmp_path / name).write_text("of epoch 2")
     left, replace = iter(range(renames)), os.replace
 
     def replace_until_killed(*paths):
@@ -141,8 +143,8 @@ def test_a_kill_leaves_the_old_pair_or_the_new_one(tmp_path, monkeypatch, rename
     pair, problems = final_files.newest(tmp_path)
     assert (pair.epoch, problems) == (epoch, [])
     assert pair.params.read_text() == f"weights {epoch}"
-    onnx = ["mobilenet-best.onnx"] if epoch == 2 else []  # it goes with its parameters
-    assert names(tmp_path) == [*onnx, "mobilenet-best.params", "mobilenet-best.states"]
+    kept = exports if epoch == 2 else []  # they go with their parameters
+    assert names(tmp_path) == sorted([*kept, "mobilenet-best.params", "mobilenet-best.states"])
 
 
 def test_what_a_killed_process_left_half_done_is_removed(tmp_path):
@@ -177,10 +179,11 @@ def test_pairs_are_set_aside_with_their_exports(tmp_path):
     save(tmp_path, 1)
     save(tmp_path, 2)
     (tmp_path / "results.jsonl").write_text("lines")
-    (tmp_path / "mobilenet-0002.onnx").write_text("exported")
+    kinds = ("onnx", "params", "states", "tflite")
+    for kind in ("onnx", "tflite"):
+        (tmp_path / f"mobilenet-0002.{kind}").write_text("exported")
     target = final_files.set_aside(["0002"], tmp_path)
-    moved = ["mobilenet-0002.onnx", "mobilenet-0002.params", "mobilenet-0002.states"]
-    assert names(target) == [*moved, "results.jsonl"]
+    assert names(target) == [*(f"mobilenet-0002.{kind}" for kind in kinds), "results.jsonl"]
     kept = ["mobilenet-0001.params", "mobilenet-0001.states", "results.jsonl"]
     assert names(tmp_path) == ["earlier-1", *kept]
     assert final_files.set_aside(["0001"], tmp_path).name == "earlier-2"

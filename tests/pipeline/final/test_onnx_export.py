@@ -8,7 +8,7 @@ import onnx
 import pytest
 import torch
 
-from models.pytorch.mobilenet_v1 import folded_weights
+from models.pytorch.plain import folded_weights
 from pipeline.final.onnx_export import check_onnxruntime, export_onnx
 from tests.helpers.randomized import randomized_net
 from utils.errors import UserError

@@ -1,6 +1,7 @@
 """The options of train_final.py."""
 
 import shlex
+from types import SimpleNamespace
 
 import pytest
 
@@ -27,9 +28,14 @@ def parse(*arguments):
     return parse_options("", [*arguments, "--configuration", "MOBILENET"])
 
 
+def flat(options):
+    """Return options by their names alone."""
+    return SimpleNamespace(**options.as_dict())
+
+
 def test_the_reference_command_parses():
     """Oracle: the command's own text, value by value."""
-    options = parse_options("", shlex.split(REFERENCE_COMMAND))
+    options = flat(parse_options("", shlex.split(REFERENCE_COMMAND)))
     assert options.configuration == WIDTHS
     assert options.rec_train == "/imagenet/imagenet_train.rec"
     assert options.rec_train_idx == "/imagenet/imagenet_train.idx"
@@ -48,7 +54,7 @@ def test_the_reference_command_parses():
 
 def test_defaults_are_those_of_gluon_cv():
     """Oracle: the defaults of gluon-cv 0.8.0's ImageNet script, written down by hand."""
-    options = parse()
+    options = flat(parse())
     defaults = {
         "data_dir": "~/.mxnet/datasets/imagenet",
         "rec_val_idx": "~/.mxnet/datasets/imagenet/rec/val.idx",
@@ -129,3 +135,11 @@ def test_a_missing_configuration_is_named():
     """Oracle: the option's name."""
     with pytest.raises(UserError, match="--configuration"):
         parse_options("", [])
+
+
+@pytest.mark.parametrize("decay", ["1", "-0.1", "nan", "x"])
+def test_a_decay_is_below_one(decay):
+    """Oracle: the option and the value are in the message."""
+    with pytest.raises(UserError, match=rf"--average: '{decay}' is not a number from 0 to less"):
+        parse("--average", decay)
+    assert parse("--average", "0.999").schedule.average == 0.999

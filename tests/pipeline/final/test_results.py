@@ -1,7 +1,6 @@
 """results.jsonl: lines of an earlier run are cut where a resumed run begins; its curves."""
 
 import json
-from dataclasses import asdict
 
 import pytest
 from PIL import Image
@@ -10,9 +9,10 @@ from pipeline.final.results import Result, draw_curves, forget_epochs_after
 from utils.errors import UserError
 
 
-def line(epoch):
-    """Return the line of an epoch."""
-    return json.dumps(asdict(Result(epoch, (8,) * 14, 1.0, 1.1, 0.5, 0.9, 0.1, 100.0, 2.0))) + "\n"
+def line(epoch, *averaged):
+    """Return the line of an epoch; averaged: its scores of averaged weights."""
+    result = Result(epoch, (8,) * 14, 1.0, 1.1, 0.5, 0.9, 0.1, 100.0, 2.0, *averaged)
+    return json.dumps(result.as_line()) + "\n"
 
 
 @pytest.mark.parametrize(("done", "kept"), [(0, 0), (1, 1), (2, 2), (9, 3)])
@@ -40,6 +40,7 @@ def test_curves_are_drawn_from_the_file(tmp_path):
     (tmp_path / "results.jsonl").write_text("")
     draw_curves(tmp_path)
     assert not (tmp_path / "curves.png").exists()
-    (tmp_path / "results.jsonl").write_text(line(1) + line(2))
+    # A run that was resumed without averages has them in some lines only.
+    (tmp_path / "results.jsonl").write_text(line(1) + line(2, 0.9, 0.6, 0.95))
     draw_curves(tmp_path)
     assert Image.open(tmp_path / "curves.png").size[0] > 1000

@@ -6,31 +6,34 @@ from dataclasses import asdict
 
 import pytest
 
-from models.mobilenet_v1 import count_macs, count_parameters, scaled_widths
 from models.network import Network
+from networks.mobilenet_v1 import network as mobilenet_v1
 from pipeline.latency.benchmark import as_json, as_text, result
 from utils.devices.bench import Protocol, Timed
 from utils.devices.timing import Measurement
 from utils.devices.workload import Workload
+from utils.metadata import Metadata
 
 WORKLOAD = Workload(batch_size=10, input_size=32, classes=10)
 PROTOCOL = Protocol(iterations=4, reduction="median")
-METADATA = {
-    "device": "cpu",
-    "device_name": "A processor",
-    "runtime": "A runtime",
-    "versions": {"runtime": "1.2"},
-    "dtype": "fp32",
-    "batch_size": 10,
-    "threads": 1,
-    "protocol": asdict(PROTOCOL),
-    "search_space": {"input_size": 32, "classes": 10},
-}
+METADATA = Metadata.of(
+    {
+        "device": "cpu",
+        "device_name": "A processor",
+        "runtime": "A runtime",
+        "versions": {"runtime": "1.2"},
+        "dtype": "fp32",
+        "batch_size": 10,
+        "threads": 1,
+        "protocol": asdict(PROTOCOL),
+        "search_space": {"input_size": 32, "classes": 10},
+    }
+)
 
 
 def measured(multiplier, times_s, prediction_ms=None):
     timed = Timed(Measurement(times_s), Measurement((1.0,)))
-    network = Network(scaled_widths(multiplier), 32, 10)
+    network = Network(mobilenet_v1(10), mobilenet_v1(2).scaled(multiplier), 32)
     return result(network, timed, prediction_ms, WORKLOAD, PROTOCOL)
 
 
@@ -40,11 +43,33 @@ def test_a_result_against_numbers_worked_by_hand():
     assert values["latency_ms"] == pytest.approx(2.5)
     assert values["batch_ms"] == pytest.approx({"median": 25, "mean": 30, "min": 10, "iqr": 20})
     assert values["image_ms"] == pytest.approx({"median": 2.5, "mean": 3, "min": 1, "iqr": 2})
-    assert values["macs"] == count_macs(scaled_widths(0.5), 32, 10)
-    assert values["parameters"] == count_parameters(scaled_widths(0.5), 10)
+    assert values["macs"] == mobilenet_v1(10).macs(mobilenet_v1(2).scaled(0.5), 32)
+    assert values["parameters"] == mobilenet_v1(10).parameters(mobilenet_v1(2).scaled(0.5))
     assert values["gmacs_per_s"] == pytest.approx(values["macs"] * 10 / 0.025 / 1e9)
     assert values["prediction_error"] == pytest.approx(0.2)
     assert values["runs"] == 4
+
+
+def test_a_result_is_scaled_to_the_tables_machine_speed():
+    """The reference takes 100 ms per image, 80 when the table was measured: 2.5 ms become 2."""
+    timed = Timed(Measurement((0.01, 0.02, 0.03, 0.06)), Measurement((1.0,)))
+    network = Network(mobilenet_v1(10), mobilenet_v1(2).scaled(0.5), 32)
+    values = result(network, timed, 3.0, WORKLOAD, PROTOCOL, table_reference_ms=80, target_ms=20)
+    assert values["latency_ms"] == pytest.approx(2.5)
+    assert values["at_table_speed_ms"] == pytest.approx(2)
+    assert values["prediction_error"] == pytest.approx(0.5)
+    assert (values["target_ms"], values["target"]) == (20, "met")
+    text = as_text([values], METADATA)
+    assert "at the table's machine speed 2 ms: reference network 100 ms" in text
+    assert "80 ms when the table was measured" in text
+    assert "target 20 ms: met, -90.0% from it" in text
+    table = as_text([values] * 2, METADATA)
+    assert "table speed" in table
+    assert "met" in table
+    steady = Timed(Measurement((0.025,) * 4), Measurement((1.0,)))
+    raw = result(network, steady, None, WORKLOAD, PROTOCOL, target_ms=1)
+    assert "at_table_speed_ms" not in raw
+    assert raw["target"] == "missed"
 
 
 def test_without_a_model_nothing_is_said_of_a_prediction():
@@ -85,7 +110,7 @@ def test_what_is_not_known_is_said_and_is_null():
 
 
 def test_batch_norm_is_folded_in_configurations_and_files_are_as_they_are():
-    metadata = METADATA | {"runtime": "ONNX Runtime, CPU provider, BatchNorm folded"}
+    metadata = METADATA.stating(runtime="ONNX Runtime, CPU provider, BatchNorm folded")
     ours = measured(0.5, (0.01,))
     file = ours | {"file": "n.onnx"}
     assert "CPU provider, BatchNorm folded (runtime" in as_text([ours], metadata)
@@ -95,4 +120,7 @@ def test_batch_norm_is_folded_in_configurations_and_files_are_as_they_are():
 
 def test_json_holds_everything():
     results = [measured(0.5, (0.01, 0.02))]
-    assert json.loads(as_json(results, METADATA)) == {"metadata": METADATA, "results": results}
+    assert json.loads(as_json(results, METADATA)) == {
+        "metadata": METADATA.stated,
+        "results": results,
+    }

@@ -3,9 +3,14 @@
 import pytest
 
 from pipeline.latency.conditions import condition_differences, speed_ratio, warn_of_differences
+from utils.metadata import Metadata
 
-MODEL = {"device": "cpu", "device_name": "A", "dtype": "fp32", "batch_size": 8, "threads": 1}
-MODEL["protocol"] = {"reduction": "quartile", "clock": "cpu", "rounds": 8}
+MODEL = Metadata.of(
+    {
+        **{"device": "cpu", "device_name": "A", "dtype": "fp32", "batch_size": 8, "threads": 1},
+        "protocol": {"reduction": "quartile", "clock": "cpu", "rounds": 8},
+    }
+)
 
 
 @pytest.mark.parametrize(
@@ -19,7 +24,7 @@ MODEL["protocol"] = {"reduction": "quartile", "clock": "cpu", "rounds": 8}
     ],
 )
 def test_conditions_that_differ_are_warned_of(capsys, changes, names):
-    measured = {**MODEL, **changes}
+    measured = MODEL.stating(**changes)
     assert [name for name, *_ in condition_differences(MODEL, measured)] == names
     warn_of_differences(MODEL, measured)
     warnings = capsys.readouterr().err.splitlines()
@@ -28,13 +33,15 @@ def test_conditions_that_differ_are_warned_of(capsys, changes, names):
 
 
 def test_a_plain_file_tells_no_conditions_and_differs_in_none():
-    assert condition_differences({}, MODEL) == condition_differences(MODEL, {}) == []
+    assert condition_differences(Metadata(), MODEL) == []
+    assert condition_differences(MODEL, Metadata()) == []
 
 
 @pytest.mark.parametrize(("seed", "warned"), [(0, True), (1, False)])
 def test_networks_of_the_same_seed_are_warned_of(capsys, seed, warned):
     drawn = [{"seed": 0, "biased": True}, {"seed": 0, "biased": False}]
-    warn_of_differences({"files": drawn}, {"files": [{"seed": seed, "biased": False}]})
+    measured = Metadata.of({"files": [{"seed": seed, "biased": False}]})
+    warn_of_differences(Metadata.of({"files": drawn}), measured)
     assert ("the same networks" in capsys.readouterr().err) == warned
 
 
@@ -48,6 +55,6 @@ def test_networks_of_the_same_seed_are_warned_of(capsys, seed, warned):
     ],
 )
 def test_the_reference_tells_the_machines_speed(capsys, changes, expected):
-    ratio = speed_ratio({**MODEL, "reference_ms": 2.0}, {**MODEL, **changes})
+    ratio = speed_ratio(MODEL.stating(reference_ms=2.0), MODEL.stating(**changes))
     assert ratio == pytest.approx(expected)
     assert ("multiplied by 0.800" in capsys.readouterr().out) == (expected == 0.8)

@@ -8,9 +8,11 @@ from benchmarks.oracles.synthetic_device import SyntheticDevice
 from nas.latency_fit import fit
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
+from nas.validation.conformal import Interval
 from nas.validation.validated_fit import fit_validated
 from pipeline.latency.page import write_report
 from utils.errors import UserError
+from utils.metadata import Metadata
 
 SPACE = SearchSpace(input_size=32, classes=10, levels=3)
 HEADINGS = [
@@ -65,7 +67,9 @@ def samples():
 def test_the_page_holds_everything_inside_itself(samples, tmp_path):
     metadata = {"device": "cpu", "device_name": "a <b>fast</b> & small one", "threads": 2}
     metadata["place"] = '"><script>{{ 7 * 7 }}'
-    table = fit_validated(samples, SPACE, np.random.default_rng(0), 100, "auto", metadata)
+    table = fit_validated(
+        samples, SPACE, np.random.default_rng(0), 100, "auto", Metadata.of(metadata)
+    )
     write_report(table, tmp_path / "page.html")
     reader = read(tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
@@ -77,7 +81,8 @@ def test_the_page_holds_everything_inside_itself(samples, tmp_path):
     assert "<script" not in text
     assert "{{ 7 * 7 }}" in text
     assert "a &lt;b&gt;fast&lt;/b&gt; &amp; small one, 2 threads" in text
-    assert f"± {100 * table.metadata['fit']['interval']['half_width']:.2f}".rstrip("0") in text
+    assert f"± {Interval.of(table).width}" in text
+    assert "slowest third" in text
 
 
 def test_a_table_of_another_program_has_a_page_that_says_what_is_missing(tmp_path, capsys):
@@ -95,7 +100,7 @@ def test_a_table_of_another_program_has_a_page_that_says_what_is_missing(tmp_pat
 
 def test_a_table_for_another_space_is_refused_and_nothing_is_written(samples, tmp_path):
     table = fit(samples, SPACE, 100, strength=1)
-    del table.metadata["search_space"]
+    table = table.with_metadata(table.metadata.without("search_space"))
     with pytest.raises(UserError, match="made for input size 32 and 10 classes"):
         write_report(table, tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()

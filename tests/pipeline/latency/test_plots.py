@@ -23,6 +23,7 @@ from pipeline.latency.plots import (
 )
 from pipeline.latency.plots_of_fit import plot_cross_validation
 from utils.figures import new_figure, save_figure
+from utils.metadata import Metadata
 
 
 def is_a_picture(path):
@@ -153,8 +154,8 @@ def test_each_panel_of_the_cross_validation_has_its_own_scale(figures):
     best |= {"flat_regularize": [1.0, 100.0], "flat_strength": [10.0, 10.0]}
     few = {"samples": 9, "nrmse": 0.43, "standard_error": 0.001}
     curve = [few, few | {"samples": 99, "nrmse": 0.03}]
-    weights = {"regularize": 100.0, "strength": 10.0}
-    plot_cross_validation(weights | {"cross_validation": best, "learning_curve": curve}, "fit.png")
+    fit = Metadata().stating_of_fit(cross_validation=best, learning_curve=curve).fit
+    plot_cross_validation(fit, "fit.png")
     figure = figures[0]
     figure.draw_without_rendering()
     for axes, (low, high) in zip(figure.axes, [(2.9, 4.1), (2.9, 3.1), (2.9, 43.1)], strict=True):

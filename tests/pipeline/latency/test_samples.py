@@ -1,13 +1,12 @@
 """Reading samples files: bad lines are named, drift is divided out, unlike files are refused."""
 
-import json
-
 import pytest
 
 from nas.search_space import SearchSpace
-from pipeline.latency.samples import first_difference, load_samples, read_samples, without_drift
+from pipeline.latency.samples import load_samples, read_samples, without_drift
 from utils.errors import UserError
 from utils.json_lines import write_lines, write_metadata
+from utils.metadata import Drawing, Metadata
 
 SPACE = SearchSpace(32, 10)
 WIDTHS = list(SPACE.largest)
@@ -21,7 +20,7 @@ def metadata(**changes):
         "seed": 0,
         "biased": False,
     }
-    return {**settings, **changes}
+    return Metadata.of({**settings, **changes})
 
 
 def write_samples(path, lines, **changes):
@@ -35,7 +34,7 @@ def test_samples_come_back(tmp_path):
     samples, space, found = load_samples([path])
     assert samples == [(SPACE.largest, 1.5), (SPACE.largest, 2.0)]
     assert space == SPACE
-    assert found["files"] == [{"seed": 0, "biased": False}]
+    assert found.files == [Drawing(seed=0, biased=False)]
 
 
 def test_a_plain_file_of_the_default_space_is_read_with_a_warning(tmp_path, capsys):
@@ -108,7 +107,7 @@ def test_drift_is_divided_out_of_rounds_only(tmp_path, rounds, expected):
     path = write_samples(tmp_path / "s.jsonl", lines, protocol={"rounds": rounds})
     samples, _, found = load_samples([path])
     assert [latency_ms for _, latency_ms in samples] == expected
-    assert found.get("reference_ms") == (1.5 if rounds else None)
+    assert (found.reference_ms or None) == (1.5 if rounds else None)
 
 
 @pytest.mark.parametrize(
@@ -137,8 +136,8 @@ def test_files_of_a_fleet_are_joined(tmp_path):
     second = write_samples(tmp_path / "b.jsonl", [[WIDTHS, 2.0]], seed=2, biased=True)
     samples, _, found = load_samples([first, second])
     assert [latency_ms for _, latency_ms in samples] == [1.0, 2.0]
-    assert found["files"] == [{"seed": 1, "biased": False}, {"seed": 2, "biased": True}]
-    assert "seed" not in found and "drift" not in found
+    assert found.stated["files"] == [{"seed": 1, "biased": False}, {"seed": 2, "biased": True}]
+    assert "seed" not in found.stated and "drift" not in found.stated
 
 
 @pytest.mark.parametrize(
@@ -155,11 +154,3 @@ def test_files_that_were_not_measured_alike_are_refused(tmp_path, changes, name)
     second = write_samples(tmp_path / "b.jsonl", [[WIDTHS, 2.0]], **changes)
     with pytest.raises(UserError, match=f"a.jsonl and .*b.jsonl were not measured alike: {name}"):
         load_samples([first, second])
-
-
-def test_the_first_difference_is_found_at_any_depth():
-    left = {"a": 1, "b": {"c": [1], "d": 2}}
-    assert first_difference(left, json.loads(json.dumps(left))) is None
-    assert first_difference(left, {**left, "b": {"c": [1], "d": 3}}) == ("b.d", 2, 3)
-    assert first_difference(left, {**left, "b": 4}) == ("b", {"c": [1], "d": 2}, 4)
-    assert first_difference({}, {"z": 0}) == ("z", None, 0)

@@ -8,18 +8,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import latency
 from nas.sampling import BiasedSampler, draw_configurations
 from nas.search_space import SearchSpace
+from pipeline.latency.options import design_of, drawing
 from pipeline.latency.samples_file import SamplesFile
 from utils.errors import UserError
 from utils.json_lines import metadata_path, read_metadata, write_lines
+from utils.metadata import Metadata
 
 SPACE = SearchSpace(32, 10, levels=2)  # its 40 variables are all seen after a few draws
-SETTINGS = {"device": "cpu", "protocol": {"rounds": 0}, "seed": 0}
+SETTINGS = Metadata.of({"device": "cpu", "protocol": {"rounds": 0}, "seed": 0})
 
 
 def draw(count, seed=0, biased=False, repetitions=1, recorded=()):
-    draws = draw_configurations(SPACE, seed, biased, repetitions, list(recorded))
+    draws = draw_configurations(
+        SPACE, seed, "biased" if biased else "uniform", repetitions, list(recorded)
+    )
     return list(itertools.islice(draws, count))
 
 
@@ -98,7 +103,7 @@ def test_other_settings_are_refused_and_nothing_is_touched(tmp_path):
     path = tmp_path / "s.jsonl"
     begun(path)
     before = path.read_bytes(), metadata_path(path).read_bytes()
-    others = {**SETTINGS, "protocol": {"rounds": 3}}
+    others = SETTINGS.stating(protocol={"rounds": 3})
     with pytest.raises(UserError, match=r"protocol\.rounds was 0, now it is 3"):
         SamplesFile(path, others, SPACE)
     assert (path.read_bytes(), metadata_path(path).read_bytes()) == before
@@ -111,7 +116,7 @@ def test_what_a_run_observed_does_not_stop_the_next(tmp_path):
         file.note(drift={"median_ms": 1.0})
     with SamplesFile(path, SETTINGS, SPACE) as file:
         assert len(file.samples) == 2
-    assert read_metadata(path) == {**SETTINGS, "drift": {"median_ms": 1.0}}
+    assert read_metadata(path) == SETTINGS.stating(drift={"median_ms": 1.0})
     with pytest.raises(ValueError, match="colour"):
         file.note(colour="red")
 
@@ -166,3 +171,23 @@ def test_a_second_process_is_refused(tmp_path):
         pytest.raises(UserError, match="being written by another process"),
     ):
         SamplesFile(path, SETTINGS, SPACE)
+
+
+@pytest.mark.parametrize(
+    ("options", "begun", "design"),
+    [
+        ([], None, "covering"),
+        (["--biased"], None, "biased"),
+        ([], {"biased": False}, "uniform"),
+        ([], {"biased": False, "design": "covering"}, "covering"),
+        (["--biased"], {"biased": True}, "biased"),
+    ],
+)
+def test_new_files_cover_the_range_and_old_ones_go_on_as_they_were_begun(options, begun, design):
+    """Oracle: what their metadata say of the drawing, which must be the same again."""
+    args = latency.build_parser().parse_args(["generate", "s.jsonl", "-D", "cpu", *options])
+    drawn = drawing(args, begun and Metadata.of(begun))
+    assert design_of(drawn) == design
+    if begun:
+        assert begun.items() <= drawn.items()
+        assert ("design" in drawn) == ("design" in begun)

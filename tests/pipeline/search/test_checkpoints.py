@@ -1,7 +1,5 @@
 """Checkpoints of train_nas.py: a file that is none is named, with the field, before it is used."""
 
-from types import SimpleNamespace
-
 import msgspec
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ from nas.search_space import SearchSpace
 from nas.supernet_search import SupernetSearch
 from pipeline.search import checkpoints as supernet_checkpoints
 from pipeline.search.checkpoints import LOSSES, Position, Values
+from pipeline.search.options import parse_options
 from utils import checkpoints
 from utils.errors import UserError
 
@@ -30,12 +29,10 @@ def open_search():
     return SupernetSearch(SPACE, [Constraint(pairwise, 7.0)], window=5)
 
 
-def options(folder, **changed):
-    defaults = {
-        "resume": None, "resume_last": True, "keep": 2, "framework": "pytorch",
-        "batch_size": 4, "seed": 0, "AOWS": True,
-    }  # fmt: skip
-    return SimpleNamespace(expname=str(folder), **defaults | changed)
+def options(folder, *more):
+    """Return the options of a command line."""
+    needed = "--data digits --latency-model m --latency-target 7 -b 4 --framework pytorch --AOWS"
+    return parse_options("", [*needed.split(), "--resume-last", "--expname", str(folder), *more])
 
 
 @pytest.fixture
@@ -64,8 +61,9 @@ def test_a_first_start_with_resume_last_says_so(tmp_path, capsys):
     assert f"no checkpoint in {tmp_path}: training starts" in capsys.readouterr().out
 
 
+OPTIONAL = ("framework", "init")
 NOT_VALUES = [
-    *(({name: msgspec.UNSET}, name) for name in Values.__struct_fields__ if name != "framework"),
+    *(({name: msgspec.UNSET}, name) for name in Values.__struct_fields__ if name not in OPTIONAL),
     ({"epoch": "1"}, "epoch"),
     ({"epoch": -1}, "epoch"),
     ({"step": 1.5}, "step"),
@@ -76,6 +74,7 @@ NOT_VALUES = [
     ({"search_space": SPACE.as_dict() | {"levels": "3"}}, "search space"),
     ({"limits": [["7", "ms"]]}, "limits"),
     ({"batch_size": True}, "batch_size"),
+    ({"init": {"file": "n.params", "sha256": "1f"}}, "init"),
 ]
 NOT_WINDOWS = [
     ("window", np.array([5, 5])),
@@ -126,7 +125,7 @@ def test_a_file_of_train_final_is_named(saved):
     """Oracle: what train_final.py writes into its states."""
     path = saved / "mobilenet-best.states"
     checkpoints.save(path, {"updates": np.int64(3)}, {"epoch": 1, "framework": "pytorch"})
-    asked = options(saved, resume=str(path))
+    asked = options(saved, "--resume", str(path))
     with pytest.raises(UserError, match=r"best\.states is not a checkpoint of train_nas\.py"):
         supernet_checkpoints.load(asked, open_search())
 
@@ -135,9 +134,12 @@ def test_of_a_damaged_newest_checkpoint_the_one_before_is_offered(saved):
     """Oracle: by hand; nothing is removed."""
     before = checkpoints.latest(saved)
     (saved / "checkpoint-0002.npz").write_bytes(b"PK torn")
-    with pytest.raises(UserError, match=rf"0002\.npz is no .* try --resume {before}"):
+    with pytest.raises(UserError, match=rf"0002\.npz is not a .* try --resume {before}"):
         supernet_checkpoints.load(options(saved), open_search())
-    assert supernet_checkpoints.load(options(saved, resume=before), open_search())[0].epoch == 1
+    assert (
+        supernet_checkpoints.load(options(saved, "--resume", str(before)), open_search())[0].epoch
+        == 1
+    )
 
 
 def test_other_processes_save_nothing(tmp_path, monkeypatch):

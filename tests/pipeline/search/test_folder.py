@@ -1,12 +1,12 @@
 """The folder of train_nas.py: no run mixes with another, and nothing that was trained is lost."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 
 from pipeline.search.checkpoints import Position
 from pipeline.search.folder import SearchFolder
+from pipeline.search.settings import Run
 from utils import checkpoints
 from utils.errors import UserError
 
@@ -14,8 +14,7 @@ STEPS = 4  # of an epoch
 
 
 def options(folder, **changed):
-    defaults = {"resume": None, "resume_last": False, "tensorboard": None, "AOWS": True}
-    return SimpleNamespace(expname=str(folder), **defaults | changed)
+    return Run(expname=str(folder), **changed)
 
 
 def result(epoch):
@@ -52,7 +51,7 @@ def trained(folder, epochs, checkpointed):
 
 def begin(asked, start):
     with SearchFolder(asked) as folder:
-        folder.begin(asked, start, STEPS)
+        folder.begin(start, STEPS, is_adaptive=True)
 
 
 @pytest.mark.parametrize("left", ["checkpoint-0002.npz", "results.jsonl", "aows.jsonl"])
@@ -153,7 +152,7 @@ def test_a_checkpoint_of_another_folder_is_continued_in_a_new_one_only(tmp_path)
 def test_other_processes_write_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.search.folder.rank", lambda: 1)
     with SearchFolder(options(tmp_path / "exp", tensorboard=str(tmp_path / "tb"))) as folder:
-        folder.begin(options(tmp_path / "exp"), Position(), STEPS)
+        folder.begin(Position(), STEPS, is_adaptive=True)
         folder.append_result(result(1))
         folder.append_decision(decision(0.5))
     assert not list(tmp_path.iterdir())

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.baselines import Answer
+from nas.answer import Answer
 from nas.constraint import Constraint
 from nas.exact.pareto import Front
 from nas.search_space import SearchSpace
 from pipeline.search import plots
+from pipeline.search.comparison import Answers, NamedAnswer
 from pipeline.search.plots import plot_front, plot_probabilities, plot_score_check, plot_widths
 
 SPACE = SearchSpace(input_size=32, classes=10)
@@ -81,7 +82,7 @@ def test_equal_configurations_share_a_line_and_none_hides_another(figures):
     (axes,) = figures[0].axes
     assert names_of(axes) == ["a = c", "b", "d"]
     lines = [line for line in axes.lines if not line.get_label().startswith("_")]
-    drawn = [np.round(line.get_ydata() * SPACE.base_widths).tolist() for line in lines]
+    drawn = [np.round(line.get_ydata() * SPACE.description.base_widths).tolist() for line in lines]
     assert drawn == [list(SPACE.largest), list(almost), list(SPACE.smallest)]
     widths = [line.get_linewidth() for line in lines]
     assert widths[0] > widths[1] > widths[2] > 1
@@ -90,14 +91,19 @@ def test_equal_configurations_share_a_line_and_none_hides_another(figures):
 def test_the_front_names_every_answer_outside_of_the_points(figures):
     front = Front(None, np.array([-3.0, -2.0]), np.array([1.0, 2.0]), np.zeros(2), True)
     answer = Answer((), -2.5, (1.5,))
-    found = dict.fromkeys(("OWS", "greedy", "uniform", "random", "reranked", "verified"), answer)
-    found |= {"greedy": None, "random": [answer, answer]}
+    found = Answers(
+        searched=(
+            NamedAnswer("OWS", answer), NamedAnswer("greedy", None), NamedAnswer("uniform", answer),
+        ),
+        random=(answer, answer),
+        evaluated=(NamedAnswer("verified", answer),),
+    )  # fmt: skip
     plot_front(front, found, Constraint([], 1.7), 6, "pareto.png")
     figure = figures[0]
     (axes,) = figure.axes
-    expected = ["Pareto-optimal", "target 1.7 ms", "OWS", "uniform", "random", "reranked"]
-    assert names_of(axes) == [*expected, "verified"]
-    assert [len(points.get_offsets()) for points in axes.collections] == [1, 1, 2, 1, 1]
+    expected = ["Pareto-optimal", "target 1.7 ms", "OWS", "uniform", "random", "verified"]
+    assert names_of(axes) == expected
+    assert [len(points.get_offsets()) for points in axes.collections] == [1, 1, 2, 1]
     first, *others = (points.get_sizes()[0] for points in axes.collections)
     assert first > 2 * max(others)  # stays visible under any other at the same place
     assert "full width" not in axes.get_ylabel()

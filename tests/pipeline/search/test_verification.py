@@ -11,14 +11,16 @@ from benchmarks.oracles.synthetic_device import SyntheticDevice
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from nas.supernet_search import SupernetSearch
+from nas.validation.conformal import Residuals
 from nas.validation.validated_fit import fit_validated
 from pipeline.latency.measuring_again import measure_again, workload_of
 from pipeline.search.limits import LatencyLimit
-from pipeline.search.verification import verify
+from pipeline.search.verification import neighbours, verify
 from utils.devices.bench import Protocol
 from utils.devices.workload import Workload
 from utils.errors import UserError
 from utils.json_lines import read_lines, read_metadata, write_lines, write_metadata
+from utils.metadata import Metadata
 
 SPACE = SearchSpace(input_size=32, classes=10, levels=4)
 
@@ -52,14 +54,14 @@ def setting(tmp_path, device, samples=60):
     lines = device.sample_lines([SPACE.draw_uniform(rng) for _ in range(samples)])
     write_lines(path, lines)
     protocol = {"rounds": 8}
-    metadata = {"search_space": SPACE.as_dict(), "protocol": protocol}
+    metadata = Metadata.of({"search_space": SPACE.as_dict(), "protocol": protocol})
     write_metadata(path, metadata)
     pairs = [(line[0], line[1] / line[2]["reference_ms"]) for line in lines]
     table = fit_validated(
-        pairs, SPACE, np.random.default_rng(0), 100.0, 1.0, {**metadata, "reference_ms": 1.0}
+        pairs, SPACE, np.random.default_rng(0), 100.0, 1.0, metadata.stating(reference_ms=1.0)
     )
-    table.metadata["fit"]["samples_files"] = ["samples.jsonl"]
-    table.save(tmp_path / "model.jsonl")
+    named = table.metadata.stating_of_fit(samples_files=["samples.jsonl"])
+    table.with_metadata(named).save(tmp_path / "model.jsonl")
     table = LatencyTable.load(tmp_path / "model.jsonl")
     target_ms = table.predict(SPACE.uniform_multipliers()[1])
     limit = LatencyLimit(table, target_ms)
@@ -89,6 +91,26 @@ def test_a_round_ends_when_a_candidate_meets_the_target_when_measured(tmp_path, 
     assert tuple(max(meeting, key=lambda c: c["score"])["configuration"]) == configuration
 
 
+def test_where_no_sample_is_near_the_target_networks_are_measured_there(tmp_path):
+    """Oracle: the table's predictions; answers are marked in the file, the others are not."""
+    device = Device()
+    options, search, limit, path = setting(tmp_path, device)
+    assert neighbours(SPACE, limit, (0, 3, 1)) == neighbours(SPACE, limit, (0, 3, 1))
+    far = Residuals(np.zeros(60), np.full(60, 9.0)).as_dict()
+    table = limit.table.with_metadata(limit.table.metadata.stating_of_fit(**far))
+    unsampled = replace(limit, table=table)
+    before = len(list(read_lines(path)))
+    verify(options, search, [unsampled], device.measure)
+    added = [line for _, line in read_lines(path)][before:]
+    answers = [line for line in added if line[2].get("answer")]
+    first = next(read_lines(tmp_path / "verification.jsonl"))[1]["candidates"]
+    assert [line[0] for line in answers[: len(first)]] == [c["configuration"] for c in first]
+    others = [tuple(line[0]) for line in added if not line[2].get("answer")]
+    assert len(others) == 10
+    for configuration in others:
+        assert abs(table.predict(configuration) / limit.target_ms - 1) <= 0.15
+
+
 @pytest.mark.parametrize("slower", [1.1, 1.4])
 def test_a_table_that_is_wrong_where_the_search_looks_is_corrected(tmp_path, slower):
     """All answers take 10 or 40 % longer than networks like the samples would let expect."""
@@ -97,7 +119,7 @@ def test_a_table_that_is_wrong_where_the_search_looks_is_corrected(tmp_path, slo
     verified = verify(options, search, [limit], device.measure)
     assert 1 < verified.rounds <= 5
     assert verified.measured_ms <= limit.target_ms
-    assert verified.limits[0].table.metadata["fit"]["samples"] > 60
+    assert verified.limits[0].table.metadata.fit.samples > 60
     first = next(read_lines(tmp_path / "verification.jsonl"))[1]
     assert not any(candidate["meets"] for candidate in first["candidates"])
     again = LatencyTable.load(tmp_path / "verified_model.jsonl")
@@ -118,7 +140,8 @@ def test_a_table_must_name_its_samples(tmp_path):
     path.unlink()
     with pytest.raises(UserError, match=r"samples\.jsonl, which .*model\.jsonl was fitted"):
         verify(options, search, [limit], device.measure)
-    del limit.table.metadata["fit"]["samples_files"]
+    fit = {k: v for k, v in limit.table.metadata.stated["fit"].items() if k != "samples_files"}
+    limit = replace(limit, table=stating(limit.table, fit=fit))
     with pytest.raises(UserError, match=r"does not name its samples file: give --samples FILE"):
         verify(options, search, [limit], device.measure)
 
@@ -128,33 +151,47 @@ def test_samples_are_added_only_to_a_samples_file_of_the_same_conditions(tmp_pat
     options, search, limit, path = setting(tmp_path, device)
     foreign, before = tmp_path / "profile", b"export PATH=/usr/bin\nalias ll='ls -l'"
     foreign.write_bytes(before)
-    limit.table.metadata["fit"]["samples_files"] = [f"../{tmp_path.name}/profile"]
+    fit = limit.table.metadata.stated["fit"] | {"samples_files": [f"../{tmp_path.name}/profile"]}
+    limit = replace(limit, table=stating(limit.table, fit=fit))
     with pytest.raises(UserError, match="profile, line 1: not JSON"):
         verify(options, search, [limit], device.measure)
     assert foreign.read_bytes() == before
     assert device.rounds == 0
     options.samples = path
-    limit.table.metadata["threads"] = 1
-    write_metadata(path, {**read_metadata(path), "threads": 2})
+    limit = replace(limit, table=stating(limit.table, threads=1))
+    write_metadata(path, read_metadata(path).stating(threads=2))
     with pytest.raises(UserError, match="no sample can be added, threads is 2 there and 1 in"):
         verify(options, search, [limit], device.measure)
-    write_metadata(path, {"search_space": replace(SPACE, levels=7).as_dict()})
+    write_metadata(path, Metadata.of({"search_space": replace(SPACE, levels=7).as_dict()}))
     with pytest.raises(UserError, match="no sample can be added, search space is"):
         verify(options, search, [limit], device.measure)
 
 
+def stating(table, **fields):
+    return table.with_metadata(table.metadata.stating(**fields))
+
+
 def metadata_of(workload, protocol, device_name):
-    return {
-        "device": "onnxruntime",
-        "device_name": device_name,
-        **{
-            name: getattr(workload, name)
-            for name in ("dtype", "batch_size", "threads", "tf32", "channels_last", "cuda_graph")
-        },
-        "trt_builder": "network",
-        "protocol": asdict(protocol),
-        "search_space": SearchSpace(input_size=32, classes=10, levels=2).as_dict(),
-    }
+    return Metadata.of(
+        {
+            "device": "onnxruntime",
+            "device_name": device_name,
+            **{
+                name: getattr(workload, name)
+                for name in (
+                    "dtype",
+                    "batch_size",
+                    "threads",
+                    "tf32",
+                    "channels_last",
+                    "cuda_graph",
+                )
+            },
+            "trt_builder": "network",
+            "protocol": asdict(protocol),
+            "search_space": SearchSpace(input_size=32, classes=10, levels=2).as_dict(),
+        }
+    )
 
 
 def test_networks_are_measured_by_the_metadatas_workload_and_protocol():
@@ -171,13 +208,12 @@ def test_networks_are_measured_by_the_metadatas_workload_and_protocol():
     assert lines[0][1] > 2 * lines[1][1]
     assert len(lines[0][2]["times_ms"]) == 6
     with pytest.raises(UserError, match=r"is of 'another machine', this machine has"):
-        measure_again({**metadata, "device_name": "another machine"}, [narrow], 0)
+        measure_again(metadata.stating(device_name="another machine"), [narrow], 0)
     for name in ("device", "device_name", "threads"):
         with pytest.raises(UserError, match=f"latency model lacks '{name}'"):
-            workload_of({key: value for key, value in metadata.items() if key != name})
-    del metadata["protocol"]
+            workload_of(metadata.without(name))
     with pytest.raises(UserError, match=r"how to measure is not known: .* lacks 'protocol'"):
-        workload_of(metadata)
+        workload_of(metadata.without("protocol"))
 
 
 def test_the_confidence_that_was_asked_for_is_reached_by_searched_configurations():

@@ -5,9 +5,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from models.mobilenet_v1 import BASE_WIDTHS, scaled_widths
-from models.network import Network
 from nas.search_space import SearchSpace
+from networks.mobilenet_v1 import BASE_WIDTHS
+from networks.mobilenet_v1 import network as mobilenet_v1
 from pipeline.latency.samples import drift, sample_line
 from tests.helpers.stand_in_device import StandInDevice, law_ms
 from utils.devices.bench import Bench, Protocol
@@ -24,10 +24,10 @@ def draw(count):
 
 
 def measure(protocol, configurations, device):
-    networks = [Network(configuration, 32, 10) for configuration in configurations]
-    rng, reference = np.random.default_rng(0), Network.reference(32, 10)
+    networks = [SPACE.network_of(configuration) for configuration in configurations]
+    rng, reference = np.random.default_rng(0), SPACE.reference
     with Bench(device, reference, WORKLOAD, protocol, rng) as bench:
-        return list(bench.time_groups(networks, Network(SPACE.largest, 32, 10)))
+        return list(bench.time_groups(networks, SPACE.network_of(SPACE.largest)))
 
 
 @pytest.mark.parametrize("rounds", [0, 4])
@@ -41,7 +41,9 @@ def test_latencies_are_the_devices(rounds):
             assert tuple(widths) == network.configuration
             assert latency_ms == pytest.approx(law_ms(widths), rel=1e-5)
             assert len(details["times_ms"]) == 8
-            assert details["reference_ms"] == pytest.approx(law_ms(scaled_widths(0.75)), rel=1e-5)
+            assert details["reference_ms"] == pytest.approx(
+                law_ms(mobilenet_v1(2).scaled(0.75)), rel=1e-5
+            )
             assert details["median_ms"] == details["mean_ms"] == details["min_ms"] == latency_ms
 
 
@@ -93,7 +95,7 @@ def test_warm_up_runs_are_not_timed(warmup, slowest):
 
 def test_a_group_takes_at_most_half_of_the_free_memory(monkeypatch):
     """Free memory for 8 of the largest networks: 4 in a group."""
-    free = 8 * Network(SPACE.largest, 32, 10).bytes(batch_size=4)
+    free = 8 * SPACE.network_of(SPACE.largest).bytes(batch_size=4)
     monkeypatch.setattr("utils.devices.bench.free_memory_bytes", lambda: free)
     groups = measure(Protocol(iterations=1, warmup=0, rounds=1), draw(9), StandInDevice(WORKLOAD))
     assert [len(group) for group, _ in groups] == [4, 4, 1]
@@ -120,7 +122,7 @@ def test_what_is_asked_for_is_not_replaced():
 
 @pytest.mark.parametrize(
     ("device", "threads", "complaint"),
-    [("gpu", 1, "does not tell what device gpu takes"), ("cpu", 2, "adds up the time of all")],
+    [("gpu", 1, "does not show what device gpu takes"), ("cpu", 2, "adds up the time of all")],
 )
 def test_a_clock_that_does_not_suit_is_refused(device, threads, complaint):
     with pytest.raises(UserError, match=complaint):
@@ -134,4 +136,4 @@ def test_drift_against_numbers_worked_by_hand():
 def test_the_reference_is_three_quarters_of_mobilenet():
     device = StandInDevice(WORKLOAD)
     measure(Protocol(iterations=1, warmup=0), [BASE_WIDTHS], device)
-    assert device.prepared[0] == scaled_widths(0.75)
+    assert device.prepared[0] == mobilenet_v1(2).scaled(0.75)

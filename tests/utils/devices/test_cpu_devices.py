@@ -1,25 +1,33 @@
 """The runtimes of a processor: the same three verbs, real networks, an injected clock."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from models.mobilenet_v1 import scaled_widths
 from models.network import Network
+from networks.mobilenet_v1 import network as mobilenet_v1
 from utils import devices
 from utils.devices import open_device
 from utils.devices.workload import CLOCKS, Workload, cpu_name, cpu_state
 from utils.errors import UserError
 
-NAMES = ("cpu", "onnxruntime", "openvino")
+PACKAGES = {
+    "cpu": "torch",
+    "litert": "ai_edge_litert",
+    "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
+}
 WORKLOAD = Workload(batch_size=2, input_size=32, classes=10)
-SMALL, LARGE = (Network(scaled_widths(multiplier), 32, 10) for multiplier in (0.2, 1.5))
+SMALL, LARGE = (
+    Network(mobilenet_v1(10), mobilenet_v1(2).scaled(multiplier), 32) for multiplier in (0.2, 1.5)
+)
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=PACKAGES)
 def name(request):
-    pytest.importorskip({"cpu": "torch"}.get(request.param, request.param))
+    pytest.importorskip(PACKAGES[request.param])
     return request.param
 
 
@@ -42,8 +50,7 @@ def test_times_are_the_clocks(name, monkeypatch):
 
 def test_descriptions_say_what_ran(name):
     description = open_device(name, WORKLOAD).describe()
-    package = {"cpu": "torch"}.get(name, name)
-    assert package in description["versions"]
+    assert PACKAGES[name].replace("_", "-") in description["versions"]
     assert description["device_name"] == cpu_name() != ""
     assert set(description) == {"device_name", "runtime", "versions"}
 
@@ -61,9 +68,9 @@ def test_torch_uses_the_threads_that_are_asked_for():
         torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("name", ["litert", "onnxruntime", "openvino"])
 def test_half_precision_is_refused_where_it_would_be_single(name):
-    pytest.importorskip(name)
+    pytest.importorskip(PACKAGES[name])
     with pytest.raises(UserError, match=f"device {name} times fp32 only"):
         open_device(name, Workload(dtype="fp16"))
 
@@ -88,6 +95,18 @@ def test_a_missing_package_for_graphs_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(UserError, match="device onnxruntime needs the Python package 'onnx'"):
         open_device("onnxruntime", WORKLOAD)
+
+
+def test_a_missing_optional_package_is_named_with_the_file_that_brings_it(monkeypatch):
+    """Oracle: the file is in the repository and names the package."""
+    monkeypatch.delitem(sys.modules, "utils.devices.litert_cpu", raising=False)
+    for module in ("ai_edge_litert", "ai_edge_litert.interpreter"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UserError) as caught:
+        open_device("litert", WORKLOAD)
+    message, _, file = str(caught.value).rpartition(" -r ")
+    assert message == "device litert needs the Python package 'ai_edge_litert': pip install"
+    assert "\nai-edge-litert" in (Path(devices.__file__).parents[2] / file).read_text()
 
 
 def test_an_error_inside_a_runtime_is_not_taken_for_a_missing_package(monkeypatch):

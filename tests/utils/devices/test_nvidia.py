@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from utils.devices.nvidia import FIELDS, gpu_state
+from utils.devices.nvidia import FIELDS, driver_version, gpu_state
 
 
 def test_an_answer_is_split_into_its_fields():
@@ -37,3 +37,15 @@ def test_no_driver_is_no_error(error):
         raise error
 
     assert gpu_state(query) == {}
+
+
+def test_the_drivers_version_is_told():
+    answer = SimpleNamespace(stdout="580.159.04\n580.159.04\n")
+    assert driver_version(lambda command, **options: answer) == "580.159.04"
+
+
+def test_no_driver_has_no_version():
+    def query(command, **options):
+        raise FileNotFoundError(command[0])
+
+    assert driver_version(query) is None

@@ -7,55 +7,52 @@ import numpy as np
 import pytest
 import torch
 
-from models.mobilenet_v1 import scaled_widths
 from models.network import Network
-from models.pytorch.mobilenet_v1 import MobileNetV1, folded_weights
+from models.pytorch.plain import PlainNet, folded_weights
+from networks import open_network
+from networks.mobilenet_v1 import network as mobilenet_v1
 from tests.helpers import stand_in_tensorrt
-from tests.helpers.randomized import randomized_net
+from tests.helpers.randomized import randomized, randomized_net
+from tests.helpers.stand_in_stream import StandInStream
 from utils.devices import open_device
 from utils.devices.workload import Workload
 from utils.errors import UserError
 
-TINY = Network(scaled_widths(0.2), 32, 10)
-
-
-class StandInStream:
-    """Memory of the CPU; launched work runs at once and takes 1, 2, 3, … seconds."""
-
-    handle = 1234
-
-    def __init__(self):
-        self.launched, self.captured, self.memory = 0, 0, []
-
-    def random(self, shape, dtype):
-        self.memory.append(torch.randn(shape).to({"fp16": torch.half, "fp32": torch.float}[dtype]))
-        return self.memory[-1]
-
-    def time_s(self, launch):
-        launch()
-        self.launched += 1
-        return float(self.launched)
-
-    def capture(self, launch):
-        self.captured += 1
-        return launch
+TINY = Network(mobilenet_v1(10), mobilenet_v1(2).scaled(0.2), 32)
 
 
 @pytest.fixture
 def trt(monkeypatch):
     """The stand-in instead of tensorrt, and a CUDA device of the CPU's memory."""
     monkeypatch.setitem(sys.modules, "tensorrt", stand_in_tensorrt)
-    monkeypatch.delitem(sys.modules, "utils.devices.tensorrt_gpu", raising=False)
+    modules = [f"utils.devices.tensorrt_{name}" for name in ("gpu", "engine")]
+    for module in modules:
+        monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr("utils.devices.torch_stream.TorchStream", StandInStream)
     monkeypatch.setattr(stand_in_tensorrt.Builder, "fails", False)
     monkeypatch.setattr(stand_in_tensorrt.Context, "succeeds", True)
     yield stand_in_tensorrt
-    sys.modules.pop("utils.devices.tensorrt_gpu", None)  # it holds the stand-in
+    for module in modules:  # they hold the stand-in
+        sys.modules.pop(module, None)
 
 
 def open_trt(**settings):
     return open_device("trt", Workload(**{"batch_size": 2, "input_size": 32, **settings}))
+
+
+@pytest.mark.parametrize("name", ["inverted", "basic", "bottleneck"])
+def test_engines_of_other_networks_compute_what_pytorch_computes(trt, name):
+    """Additions, shortcuts, poolings and both activations; in the stand-in they are PyTorch's."""
+    description = open_network(f"tests/helpers/networks/{name}.py", 12)
+    net = randomized(PlainNet(description, description.base_widths))
+    device = open_trt(classes=12)
+    handle = device.prepare(SimpleNamespace(folded_weights=lambda rng: folded_weights(net)))
+    device.run(handle)
+    images, logits = device._stream.memory
+    with torch.no_grad():
+        expected = net(images).numpy()
+    np.testing.assert_allclose(logits.numpy(), expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("fp32", 1e-4), ("fp16", 2e-2)])
@@ -141,7 +138,7 @@ def test_torch2trt_converts_the_network_for_one_batch_size(trt, monkeypatch):
     device = open_trt(trt_builder="torch2trt", dtype="fp16", classes=10)
     assert device.run(device.prepare(TINY)) == 1.0
     (net, (images,), options), ran = calls
-    assert isinstance(net, MobileNetV1) and not net.training
+    assert isinstance(net, PlainNet) and not net.training
     assert {parameter.dtype for parameter in net.parameters()} == {torch.half}
     assert images.shape == (2, 3, 32, 32) and images.dtype == torch.half
     assert options == {"fp16_mode": True}

@@ -1,5 +1,7 @@
 """Timing with a mock clock and scripted runs: every number is checked by hand."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from utils.devices.timing import (
     runs_per_round,
     time_in_a_row,
     time_in_rounds,
+    visit,
     warm_up,
 )
 
@@ -117,12 +120,12 @@ def log_of_rounds(networks, iterations, rounds, seed=0):
             log.append(name)
             return run()
 
-        return logged_run
+        return partial(visit, logged_run, clock=clock)
 
-    runs = [logged(network, 1.0 + network) for network in range(networks)]
+    visits = [logged(network, 1.0 + network) for network in range(networks)]
     rng = np.random.default_rng(seed)
     reference = logged("reference", 0.5)
-    return (log, *time_in_rounds(runs, reference, iterations, rounds, rng, clock=clock))
+    return (log, *time_in_rounds(visits, reference, iterations, rounds, rng))
 
 
 def test_rounds_time_every_network_in_every_round():
@@ -155,8 +158,7 @@ def test_short_runs_are_repeated_untimed_until_the_caches_are_filled():
         count.append(1)
         return clock.run_of(0.001)()
 
-    rng = np.random.default_rng(0)
-    time_in_rounds([run], clock.run_of(1.0), iterations=1, rounds=1, rng=rng, clock=clock)
+    assert visit(run, 1, clock=clock) == [0.001]
     assert len(count) == 3
 
 
@@ -180,15 +182,15 @@ def test_a_slow_second_spoils_a_row_but_not_the_rounds():
     in_a_row = [time_in_a_row(run, 24) for _ in range(5)]
     assert max(one.quartile_s for one in in_a_row) == 2
     run, clock = machine()
-    rng = np.random.default_rng(0)
-    in_rounds, _ = time_in_rounds([run] * 5, run, iterations=24, rounds=8, rng=rng, clock=clock)
+    rng, visited = np.random.default_rng(0), partial(visit, run, clock=clock)
+    in_rounds, _ = time_in_rounds([visited] * 5, visited, iterations=24, rounds=8, rng=rng)
     assert {one.quartile_s for one in in_rounds} == {1.0}
 
 
 def test_progress_counts_every_timed_run():
     clock = MockClock()
     advanced = []
-    runs = [clock.run_of(1.0)] * 3
+    visited = partial(visit, clock.run_of(1.0), clock=clock)
     rng = np.random.default_rng(0)
-    time_in_rounds(runs, clock.run_of(1.0), 7, 3, rng, advanced.append, clock)
+    time_in_rounds([visited] * 3, visited, 7, 3, rng, advanced.append)
     assert sum(advanced) == 21

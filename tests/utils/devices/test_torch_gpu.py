@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from models.mobilenet_v1 import scaled_widths
 from models.network import Network
+from networks.mobilenet_v1 import network as mobilenet_v1
 from utils.devices import open_device
 from utils.devices.workload import Workload
 from utils.errors import UserError
@@ -26,6 +26,8 @@ def test_a_machine_without_a_device_is_named():
 def test_networks_run(dtype, cuda_graph, channels_last):
     workload = Workload(4, 64, 10, dtype, channels_last=channels_last, cuda_graph=cuda_graph)
     device = open_device("gpu", workload)
-    handles = [device.prepare(Network(scaled_widths(m), 64, 10)) for m in (0.2, 1.5)]
+    handles = [
+        device.prepare(Network(mobilenet_v1(10), mobilenet_v1(2).scaled(m), 64)) for m in (0.2, 1.5)
+    ]
     assert all(device.run(handle) > 0 for handle in [*handles, *handles])
     assert "cudnn" in device.describe()["versions"]

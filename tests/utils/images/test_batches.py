@@ -182,11 +182,34 @@ def test_ranks_share_each_batch():
         return keys
 
     whole = DatasetBatches(Sized(), Sized(), 6, 0, 1, read)
-    halves = [DatasetBatches(Sized(), Sized(), 3, 0, 1, read, rank, ranks=2) for rank in (0, 1)]
+    halves = [
+        DatasetBatches(Sized(), Sized(), 3, 0, 1, read, rank, world_size=2) for rank in (0, 1)
+    ]
     assert [half.steps for half in halves] == [whole.steps] * 2 == [3, 3]
     first, second = (half.train_batches(epoch=4) for half in halves)
     assert [a + b for a, b in zip(first, second, strict=True)] == whole.train_batches(epoch=4)
     assert halves[0].val_batches() == halves[1].val_batches()
+
+
+def test_statistics_are_from_the_same_few_training_images():
+    """Oracle: by hand: batches of 512 images in all, or of what there is; in every process."""
+
+    def numbers(size, batch_size, rank=0):
+        sized = type("Sized", (), {"classes": ("a",), "__len__": lambda self: size})()
+
+        def read(dataset, keys, workers):
+            assert dataset is sized
+            return [(batch, None) for batch in keys]
+
+        return list(
+            DatasetBatches(sized, None, batch_size, 0, 1, read, rank, 2).statistics_batches()
+        )
+
+    assert [len(batch) for batch in numbers(5000, 100)] == [100] * 5
+    assert [len(batch) for batch in numbers(5000, 600)] == [600]
+    assert [len(batch) for batch in numbers(50, 100)] == [50]
+    assert numbers(5000, 100, rank=1) == numbers(5000, 100)
+    assert len({key for batch in numbers(5000, 100) for key in batch}) == 500
 
 
 def test_what_a_dataset_says_of_its_preprocessing_is_what_it_does(tmp_path):

@@ -60,7 +60,7 @@ def test_the_next_good_image_takes_a_broken_ones_place(read, workers, tmp_path, 
     for index in dataset.broken:  # once, although they were read twice
         assert (
             warnings.count(
-                f"{tmp_path}, image {index}, is no readable image and is skipped: it was cut"
+                f"{tmp_path}, image {index}, is not a readable image and is skipped: it was cut"
             )
             == 1
         )

@@ -192,7 +192,7 @@ def test_images_named_in_another_encoding_are_read_and_named(tmp_path, capsys):
     ((images, labels),) = batches(val, keys, 0, fill=False)
     assert labels.tolist() == [0, 0]
     assert np.array_equal(images[1], wanted)
-    assert r"/val/cat/y\udcfc.png is no readable image" in capsys.readouterr().err
+    assert r"/val/cat/y\udcfc.png is not a readable image" in capsys.readouterr().err
 
 
 def _remove(folder):

@@ -84,5 +84,5 @@ def test_names_that_do_not_fit_are_refused(tmp_path):
 def test_damaged_names_are_refused(tmp_path, content):
     """Oracle: the file is in the message."""
     (tmp_path / "a.classes.json").write_bytes(content)
-    with pytest.raises(UserError, match=r"a\.classes\.json is no JSON array of the names"):
+    with pytest.raises(UserError, match=r"a\.classes\.json is not a JSON array of the names"):
         classes(tmp_path, [0])

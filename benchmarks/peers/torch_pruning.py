@@ -1,0 +1,98 @@
+"""Widths by Torch-Pruning: global magnitude or Taylor importance.
+
+    make peers
+    .venv-peers/bin/python -m benchmarks.peers.torch_pruning widest.params table.jsonl \\
+        results.jsonl --importance taylor --targets 0.01 0.02
+
+Pruned progressively, as its reproduction of its paper does (pruning ratio 1, 400 steps, until the
+wanted speed is reached; its reproduce/main.py), with all channels ranked together ("Global
+Pruning" in its README, "High-level Pruners"); the speed is the table's prediction. The importances
+are its defaults: group L2 norm and first-order Taylor expansion. Taylor's gradients are those of 10
+batches of 64 training images, as in its example prune_timm_vit.py, drawn anew before each step.
+As its README says, the classifier is not pruned; nor is a layer whose width has a single choice.
+A max_pruning_ratio ("useful if over-pruning happens") stops layers near the narrowest multiplier of
+the search space: without it, magnitudes prune the first layers to one channel.
+Rounded to the search space's choices by benchmarks.peers.rounding.
+Source: github.com/VainF/Torch-Pruning, version 1.6.1.
+"""
+
+if __name__ == "__main__":  # before the imports that take seconds
+    from utils.startup import prepare
+
+    prepare()
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import torch_pruning as tp
+
+from benchmarks.peers.rounding import RoundingSearch
+from benchmarks.peers.task import Record, Task, layers, parser, widths
+from utils.command_line import positive
+from utils.errors import UserError, exits_with_one_line
+
+BATCHES, BATCH_SIZE = 10, 64  # of Taylor's gradients
+IMPORTANCES = {
+    "magnitude": tp.importance.GroupMagnitudeImportance,
+    "taylor": tp.importance.GroupTaylorImportance,
+}
+
+
+@exits_with_one_line
+def main():
+    """Prune until the lowest target is met, and write the best rounding for each target."""
+    options = parser(__doc__.partition("\n")[0])
+    options.add_argument("--importance", choices=tuple(IMPORTANCES), required=True)
+    options.add_argument("--steps", type=positive, default=400, help="to prune all channels")
+    args = options.parse_args()
+    torch.set_num_threads(1)
+    task = Task.open(args)
+    record = Record(args.results, f"Torch-Pruning {args.importance}", task)
+    searches = [RoundingSearch(task.table, task.space, ms) for ms in task.targets_ms]
+    for pruned in pruned_widths(task, args.importance, args.steps):
+        for search in searches:
+            search.see(pruned)
+            if search.is_done:
+                record.write(search.target_ms, search.best, pruned=search.rounded)
+        searches = [search for search in searches if not search.is_done]
+        if not searches:
+            break
+    for search in searches:  # met at most by widths rounded down
+        if search.best is None:
+            raise UserError(f"no pruned network takes {search.target_ms:g} ms or less")
+        record.write(search.target_ms, search.best, pruned=search.rounded)
+
+
+def pruned_widths(task, importance, steps):
+    """Yield the widths of the network before pruning and after each step; prunes task.net."""
+    net, rng = task.net, np.random.default_rng(task.seed)
+    sizes = zip(layers(net), task.space.sizes, strict=True)
+    fixed = [conv for (conv, _), choices in sizes if choices == 1]
+    pruner = tp.pruner.BasePruner(
+        net,
+        task.example,
+        importance=IMPORTANCES[importance](),
+        global_pruning=True,
+        pruning_ratio=1.0,
+        iterative_steps=steps,
+        max_pruning_ratio=1 - task.space.min_width / task.space.max_width,
+        ignored_layers=[net.classifier, *fixed],
+    )
+    yield widths(net)
+    for _ in range(steps):
+        if importance == "taylor":
+            accumulate_gradients(task, rng)
+        pruner.step()
+        yield widths(net)
+
+
+def accumulate_gradients(task, rng):
+    """Set the gradients of the network's parameters to the sum over batches of training images."""
+    task.net.zero_grad()
+    drawn = rng.choice(len(task.images), min(BATCHES * BATCH_SIZE, len(task.images)), replace=False)
+    for images, labels in task.batches(drawn, BATCH_SIZE):
+        F.cross_entropy(task.net(images), labels).backward()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""What benchmarks.accuracy compares: ways to choose widths, and the supernets that they ask."""
+
+from dataclasses import dataclass
+
+from benchmarks.retraining.peer_jobs import PEERS
+
+
+@dataclass(frozen=True)
+class Method:
+    """How train_nas.py is asked for widths: one line of its baselines.jsonl."""
+
+    supernet: str  # one of SUPERNETS
+    line: str  # the line's method
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SupernetKind:
+    """How a supernet is trained."""
+
+    options: tuple[str, ...]
+    is_adaptive: bool = False  # by AOWS, one for each target; else all targets share it
+    starts_trained: bool = False  # at the weights of the widest network, for OWS only
+
+
+PAPER = ("--scores", "means", "--search", "lagrangian")
+OURS = ("--scores", "fitted")
+SUPERNETS = {
+    "OWS": SupernetKind(PAPER),
+    "OWS, trained": SupernetKind(OURS, starts_trained=True),
+    "AOWS, paper": SupernetKind(PAPER, is_adaptive=True),
+    "AOWS": SupernetKind(OURS, is_adaptive=True),
+}
+SEARCHED = {
+    "random": Method("OWS", "random", PAPER),
+    "greedy": Method("OWS", "greedy", PAPER),
+    "OWS, paper": Method("OWS", "lagrangian", PAPER),
+    "AOWS, paper": Method("AOWS, paper", "lagrangian", PAPER),
+    **{name: Method(name, "exact", OURS) for name in ("OWS", "AOWS", "OWS, trained")},
+}
+UNIFORM, WIDEST = "uniform", "widest"
+METHODS = (UNIFORM, *SEARCHED, *PEERS)
+SHIPPED = "OWS, trained"  # the others are compared with it

@@ -1,0 +1,89 @@
+"""The jobs of benchmarks.fine_tuning: answers trained from their supernet's weights."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.retraining.accuracy_jobs import Benchmark, supernet_name, widest_of
+from benchmarks.retraining.accuracy_methods import SHIPPED
+from benchmarks.retraining.jobs import Job, finished
+
+SEEDS = 3  # the first ones
+TAUGHT_COST = 2  # of an epoch with the supernet as teacher, relative to one without
+
+
+@dataclass(frozen=True)
+class Start:
+    """How an answer is trained from a supernet's weights."""
+
+    share: int  # of the epochs from scratch: one in so many
+    teacher: bool = False  # whether the supernet teaches
+
+
+SCRATCH = "from scratch"
+STARTS = {
+    "supernet, a quarter": Start(share=4),
+    "supernet, a quarter, taught": Start(share=4, teacher=True),
+    "supernet": Start(share=1),
+}
+
+
+class FineTuning:
+    """The jobs in the folder of benchmarks.accuracy."""
+
+    def __init__(self, settings, folder):
+        self.accuracy = Benchmark(settings, folder)
+        self.settings, self.folder = settings, Path(folder)
+        self.seeds = settings.seeds[:SEEDS]
+
+    @property
+    def jobs_path(self):
+        """Return where the lines of finished jobs are."""
+        return self.folder / "fine-tuning.jsonl"
+
+    def epochs(self, start):
+        """Return the epochs of a Start."""
+        return max(1, self.settings.epochs // start.share)
+
+    def of_accuracy(self):
+        """Return {name: result} of the jobs that benchmarks.accuracy has finished."""
+        return finished(self.accuracy.jobs_path)
+
+    def results(self):
+        """Return {(name of a start or SCRATCH, target, seed): result} of finished trainings."""
+        lines = self.of_accuracy() | finished(self.jobs_path)
+        cells = [(target, seed) for target in self.settings.targets for seed in self.seeds]
+        jobs = {(SCRATCH, t, s): f"final/{s}/{t}/{SHIPPED}" for t, s in cells}
+        jobs |= {(name, t, s): f"tuned/{s}/{t}/{name}" for name in STARTS for t, s in cells}
+        return {key: lines[job] for key, job in jobs.items() if job in lines}
+
+    def jobs(self):
+        """Return all jobs, seed by seed and target by target, with those of benchmarks.accuracy."""
+        others = {job.name: job for job in self.accuracy.jobs()}
+        jobs = [others["table"]]
+        for seed in self.seeds:
+            jobs += [others[widest_of(seed)], others[supernet_name(seed, SHIPPED)]]
+            for target in self.settings.targets:
+                kinds = ("answer", "final")
+                jobs += [others[f"{kind}/{seed}/{target}/{SHIPPED}"] for kind in kinds]
+                jobs += [
+                    self._training(name, start, target, seed) for name, start in STARTS.items()
+                ]
+        return jobs
+
+    def _training(self, name, start, target, seed):
+        """Return the job that trains the answer from a supernet's weights."""
+        job, answer = f"tuned/{seed}/{target}/{name}", f"answer/{seed}/{target}/{SHIPPED}"
+        # The recipe is that from scratch; but weights that are trained need no warm-up.
+        supernet = self.accuracy.folder_of(supernet_name(seed, SHIPPED))
+        options = ["--from-supernet", supernet, "--warmup-epochs", 0]
+        options += ["--num-epochs", self.epochs(start)]
+        if start.teacher:
+            options += ["--teacher", "supernet", "--temperature", 2]
+
+        def run(results):
+            configuration = results[answer]["configuration"]
+            trained = self.accuracy.train(job, configuration, seed, *options)
+            return {"configuration": configuration} | trained
+
+        cost_s = self.epochs(start) * self.settings.epoch_cost_s
+        return Job(job, (answer,), cost_s * (TAUGHT_COST if start.teacher else 1), run)

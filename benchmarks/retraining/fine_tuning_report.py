@@ -1,0 +1,91 @@
+"""How accurate the networks of benchmarks.fine_tuning are, and what they took to train."""
+
+import numpy as np
+
+from benchmarks.retraining.fine_tuning_jobs import SCRATCH, STARTS
+from benchmarks.retraining.paired import Paired
+from benchmarks.retraining.with_seeds import with_seeds
+from utils.errors import UserError
+from utils.json_lines import atomic_write, write_lines
+
+
+def write_report(benchmark, folder):
+    """Write fine_tuning.jsonl and fine_tuning.md into a folder; return the tables as text.
+
+    benchmark: a FineTuning
+    """
+    results = benchmark.results()
+    if not results:
+        raise UserError(f"no training is finished in {benchmark.folder}")
+    rows = [
+        {"start": name, "target": target, "seed": seed}
+        | {key: result[key] for key in ("configuration", "accuracy", "loss", "cpu_s")}
+        for (name, target, seed), result in results.items()
+    ]
+    write_lines(folder / "fine_tuning.jsonl", rows)
+    text = as_markdown(rows, benchmark)
+    with atomic_write(folder / "fine_tuning.md", "w") as file:
+        file.write(text)
+    return text
+
+
+def as_markdown(rows, benchmark):
+    """Return the tables, with what they are based on, and the answers."""
+    settings, seeds = benchmark.settings, benchmark.seeds
+    epochs = {SCRATCH: settings.epochs} | {n: benchmark.epochs(s) for n, s in STARTS.items()}
+    lines = [
+        "# A network from its supernet",
+        "",
+        f"{settings.data}, PyTorch, seeds {', '.join(map(str, seeds))}: answers of supernets that "
+        "started at the trained widest network, trained from scratch and from their supernet's "
+        "weights. The same recipe as from scratch, without its warm-up; accuracy after the last "
+        "epoch. Means over the seeds, and each seed's.",
+        "",
+        "| target | start | epochs | accuracy, % | loss | CPU s |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for target in sorted(settings.targets):
+        for name, count in epochs.items():
+            cell = [row for row in rows if (row["target"], row["start"]) == (target, name)]
+            if cell:
+                columns = (
+                    f"{100 * target:g} %",
+                    name,
+                    str(count),
+                    with_seeds([100 * row["accuracy"] for row in cell], ".2f"),
+                    with_seeds([row["loss"] for row in cell], ".3f"),
+                    f"{np.mean([row['cpu_s'] for row in cell]):.0f}",
+                )
+                lines.append(f"| {' | '.join(columns)} |")
+    missing = [
+        f"{name}, {100 * target:g} %, seed {seed}"
+        for name in epochs
+        for target in settings.targets
+        for seed in seeds
+        if (name, target, seed) not in benchmark.results()
+    ]
+    if missing:
+        others = "; …" if len(missing) > 8 else ""
+        lines += ["", f"**Not finished: {len(missing)}: {'; '.join(missing[:8])}{others}.**"]
+    answers = [f"- {text}" for text in (answer_as_text(rows, name) for name in STARTS) if text]
+    return "\n".join([*lines, "", *answers, ""])
+
+
+def answer_as_text(rows, name):
+    """Return how much more accurate a start is than training from scratch; "" without both."""
+    accuracies = [
+        {
+            (row["target"], row["seed"]): 100 * row["accuracy"]
+            for row in rows
+            if row["start"] == start
+        }
+        for start in (name, SCRATCH)
+    ]
+    gain = Paired.of(*accuracies)
+    if not gain:
+        return ""
+    interval = "" if np.isnan(gain.low) else f" ({gain.low:+.2f} to {gain.high:+.2f})"
+    return (
+        f"{name[0].upper()}{name[1:]}: {gain.mean:+.2f} points{interval} against from scratch, "
+        f"more accurate in {gain.won} of {gain.cells} cells of a target and a seed."
+    )

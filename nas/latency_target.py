@@ -1,0 +1,144 @@
+"""Latency targets as users state them: in ms, as a share of the widest network, as a MobileNet's.
+
+Predictions for widths between those of a table are interpolated bilinearly in the widths of
+neighbouring layers.
+"""
+
+import functools
+import itertools
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils.errors import UserError
+
+NUMBER = r"(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)"
+FORMS = "0.04 (ms per image), 60% (of the widest network's latency) or 0.6xMOBILENET"
+
+
+@dataclass(frozen=True)
+class LatencyTarget:
+    """A target as it was typed, with its number and the number's unit: "ms", "%" or "x"."""
+
+    text: str
+    number: float
+    unit: str
+
+    def resolve(self, space, pairwise):
+        """Return the target in ms per image.
+
+        pairwise: the latencies of a table for a SearchSpace, as LatencyTable.pairwise gives them
+        Raises UserError if a MobileNet's widths are outside the space.
+        """
+        if self.unit == "ms":
+            return self.number
+        if self.unit == "%":
+            return self.number / 100 * between(pairwise, place(space, space.largest))
+        configuration = space.description.parse(self.text)
+        target_ms = between(pairwise, place(space, configuration, self.text))
+        if target_ms == np.inf:
+            raise UserError(
+                f"target {self.text}: its widths are between those of the search space, and layers "
+                "share them: give it in ms or per cent"
+            )
+        return target_ms
+
+
+def parse_target(text):
+    """Return the LatencyTarget that a text states; raises UserError for anything else."""
+    match = re.fullmatch(rf"\s*{NUMBER}\s*(%|ms|[x×*]\s*[A-Za-z]\w*|)\s*", text)
+    if not match and not re.fullmatch(r"\s*[A-Z]\w+\s*", text):
+        raise UserError(f"target {text!r} is none of {FORMS}")
+    number, unit = match.groups() if match else ("1", "x")
+    value = float(number)
+    if not 0 < value < np.inf:
+        raise UserError(f"target {text!r}: the number must be greater than 0 and finite")
+    if unit == "%" and value > 100:
+        raise UserError(f"target {text!r} is more than the widest network takes, 100%")
+    return LatencyTarget(text.strip(), value, {"%": "%", "ms": "ms", "": "ms"}.get(unit, "x"))
+
+
+def place(space, configuration, name="a network"):
+    """Return where widths lie among the choices of a SearchSpace: weights of each node's states.
+
+    A width that is a choice has one weight, of 1; one between two choices has two, which make it
+    their weighted mean. So w_n @ scores_n interpolates scores, w_n @ block @ w_(n+1) latencies.
+    Raises UserError, naming the layer, for widths that are narrower or wider than all choices.
+    """
+    of_widths = []
+    for layer, (width, widths) in enumerate(zip(configuration, space.choices, strict=True), 1):
+        if not widths[0] <= width <= widths[-1]:
+            raise UserError(
+                f"{name} has width {width} in layer {layer}, "
+                f"the search space has {widths[0]} to {widths[-1]}"
+            )
+        of_widths.append([np.interp(width, widths, unit) for unit in np.eye(len(widths))])
+    return [
+        functools.reduce(np.multiply.outer, (np.array(of_widths[w]) for w in node)).ravel()
+        for node in space.chain.nodes
+    ]
+
+
+def between(pairwise, weights):
+    """Return the sum of pairwise potentials, interpolated, at weights that `place` returned.
+
+    Infinite where neighbours share a width that lies between two choices.
+    """
+    total = 0.0
+    for (before, after), block in zip(itertools.pairwise(weights), pairwise, strict=True):
+        rows, columns = np.flatnonzero(before), np.flatnonzero(after)
+        total += before[rows] @ np.asarray(block)[np.ix_(rows, columns)] @ after[columns]
+    return float(total)
+
+
+@dataclass(frozen=True)
+class UniformNetwork:
+    """A network of one width multiplier, and its interpolated value of each constraint."""
+
+    multiplier: float
+    configuration: tuple[int, ...]
+    values: tuple[float, ...]
+    weights: list  # where its widths lie: see `place`
+
+
+def feasible_uniform(space, constraints):
+    """Yield the UniformNetworks that satisfy all Constraints, the widest first.
+
+    Any multiplier in the range of the space counts: widths go in steps of 8 channels and need not
+    be choices of the space.
+    """
+    for multiplier in reversed(all_multipliers(space)):
+        configuration = space.description.scaled(multiplier)
+        weights = place(space, configuration)
+        values = tuple(between(constraint.pairwise, weights) for constraint in constraints)
+        if all(each.admits(value) for value, each in zip(values, constraints, strict=True)):
+            yield UniformNetwork(multiplier, configuration, values, weights)
+
+
+def all_multipliers(space):
+    """Return increasing multipliers, one for each distinct uniform network of a SearchSpace.
+
+    Each is the number of fewest decimals that gives its network.
+    """
+    steps = [
+        (np.arange(1, int(space.max_width * base / 8) + 1) + 0.5) * 8 / base
+        for base in set(space.description.base_widths)
+    ]
+    steps = np.unique(np.concatenate(steps))
+    inside = steps[(steps > space.min_width) & (steps < space.max_width)]
+    edges = [space.min_width, *inside.tolist(), space.max_width]
+    middles = [_roundest(low, high) for low, high in itertools.pairwise(edges)]
+    found = {}
+    for multiplier in [space.min_width, *middles, space.max_width]:
+        found.setdefault(space.description.scaled(multiplier), multiplier)
+    return sorted(found.values())
+
+
+def _roundest(low, high):
+    """Return the number of fewest decimals inside an interval, near its middle."""
+    for decimals in range(1, 12):
+        number = round((low + high) / 2, decimals)
+        if low < number < high:
+            return number
+    return (low + high) / 2

@@ -1,0 +1,49 @@
+"""Networks by name, or from a user's file."""
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+
+from models.description import Description
+from networks import mobilenet_v1, mobilenet_v2, resnet
+from utils.errors import UserError
+
+MOBILENET_V1 = "mobilenet_v1"  # where a file names none
+NETWORKS = {
+    MOBILENET_V1: mobilenet_v1.network,
+    "mobilenet_v2": mobilenet_v2.network,
+    "resnet18": resnet.resnet18,
+    "resnet50": resnet.resnet50,
+}
+
+CHOICES = f"{', '.join(NETWORKS)}, or FILE.py, which defines network(classes)"  # of --network
+
+
+@cache
+def open_network(name, classes, **fields):
+    """Return the Description of one of NETWORKS, or of the network(classes) of a Python file.
+
+    fields: further arguments of the network's function
+    Raises UserError, naming the file, if it cannot be loaded.
+    """
+    if name in NETWORKS:
+        return NETWORKS[name](classes, **fields)
+    if not name.endswith(".py"):
+        raise UserError(f"unknown network {name!r}: choose from {CHOICES}")
+    if not Path(name).is_file():
+        raise UserError(f"network {name} is not a file")
+    spec = importlib.util.spec_from_file_location(Path(name).stem, name)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        if not hasattr(module, "network"):
+            raise UserError("it does not define network(classes)")
+        description = module.network(classes)
+        if not isinstance(description, Description):
+            raise UserError("its network(classes) does not return a models.description.Description")
+        if description.classes != classes:
+            raise UserError(f"its network({classes}) has {description.classes} classes")
+    except (Exception, SystemExit) as error:  # whatever a user's code raises
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        raise UserError(f"{name}: {kind}{' '.join(str(error).split())}") from None
+    return description

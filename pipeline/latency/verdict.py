@@ -1,0 +1,92 @@
+"""Whether a measured latency meets a target: at the table's machine speed, with its noise."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas.search_space import SearchSpace
+from pipeline.latency.conditions import condition_differences
+from utils.errors import UserError
+from utils.formatting import as_typed, rounded_up
+from utils.progress import warn
+
+SURE = 2  # standard errors between a latency and its target; with fewer the verdict is left open
+MET, MISSED, OPEN = "met", "missed", "undecided"
+
+
+def resolved(target, space, table):
+    """Return a nas.latency_target.LatencyTarget in ms per image, rounded as it is printed.
+
+    Raises UserError if that needs a table and it is None.
+    """
+    if target.unit == "ms":
+        return target.number
+    if table is None:
+        raise UserError(f"--latency-target {target.text} needs --latency-model, which predicts it")
+    return float(rounded_up(target.resolve(space, table.pairwise(space))))
+
+
+def resolution_as_text(target, target_ms, table):
+    """Return a line with a target in ms, None if it is stated in ms."""
+    if target.unit == "ms":
+        return None
+    return f"target {target.text}: {as_typed(target_ms)} ms per image by {table.source}"
+
+
+def open_target(target, table):
+    """Return a target of `benchmark` in ms, None without one; table: a LatencyTable or None."""
+    if target is None:
+        return None
+    space = SearchSpace.of(table.metadata, table.source) if table else None
+    return resolved(target, space, table)
+
+
+def reference_of(table, metadata, target_ms):
+    """Return the reference network's latency, in ms, at the machine speed that a table holds for.
+
+    None if measured latencies cannot be scaled to it: there is no table, it lacks the latency
+    (a warning if a target depends on it), or it was measured in other conditions than the Metadata
+    state.
+    """
+    if table is None or condition_differences(table.metadata, metadata):
+        return None
+    reference_ms = table.metadata.reference_ms or None
+    if target_ms and not reference_ms:
+        warn(
+            f"{table.source} does not state the latency of the reference network: the speed of its "
+            "machine is not known, and the target is compared with latencies as measured"
+        )
+    return reference_ms
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A latency beside a target, both in ms per image; noise: its relative standard error."""
+
+    latency_ms: float
+    target_ms: float
+    noise: float
+
+    @property
+    def name(self):
+        """MET or MISSED, or OPEN if noise might reverse it."""
+        if abs(self.latency_ms - self.target_ms) < SURE * self.noise * self.latency_ms:
+            return OPEN
+        return MET if self.latency_ms <= self.target_ms else MISSED
+
+    def __str__(self):
+        away = self.latency_ms / self.target_ms - 1
+        return (
+            f"target {as_typed(self.target_ms)} ms: {self.name}, {away:+.1%} from it, "
+            f"with a noise of ± {self.noise:.1%}"
+        )
+
+
+def noise_of(timed, reduction, is_scaled):
+    """Return the relative standard error of a Timed network's latency.
+
+    is_scaled: the latency was divided by the reference network's, which adds its noise
+    """
+    rng = np.random.default_rng(0)
+    noise = timed.measurement.noise(reduction, rng)
+    return float(np.hypot(noise, timed.reference.noise(reduction, rng))) if is_scaled else noise

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from nas.latency_table import LatencyTable
+from nas.latency_target import parse_target
+from nas.search_space import SearchSpace
+from pipeline.latency.verdict import (
+    Verdict,
+    noise_of,
+    open_target,
+    reference_of,
+    resolution_as_text,
+)
+from utils.devices.bench import Timed
+from utils.devices.timing import Measurement
+from utils.errors import UserError
+from utils.metadata import Metadata
+
+SPACE = SearchSpace(32, 10, levels=3)
+METADATA = Metadata.of({"search_space": SPACE.as_dict(), "reference_ms": 2.0, "threads": 1})
+TABLE = LatencyTable(dict.fromkeys(SPACE.variables, 0.1), METADATA, "t.jsonl")
+
+
+def test_a_verdict_within_two_standard_errors_is_left_open():
+    """Oracle: by hand; the latency is 2 % below the target."""
+    assert Verdict(0.98, 1.0, 0.005).name == "met"
+    assert Verdict(0.98, 1.0, 0.02).name == "undecided"
+    assert Verdict(1.1, 1.0, 0.02).name == "missed"
+    text = str(Verdict(0.98, 1.0, 0.005))
+    assert text == "target 1 ms: met, -2.0% from it, with a noise of ± 0.5%"
+
+
+def test_the_noise_is_that_of_the_network_and_of_the_reference():
+    """Oracle: the standard error of a mean of n normal times, 10 % / √n of it each."""
+    rng = np.random.default_rng(1)
+    one, other = (Measurement(tuple(1 + 0.1 * rng.standard_normal(400))) for _ in range(2))
+    timed = Timed(one, other)
+    assert noise_of(timed, "mean", is_scaled=False) == pytest.approx(0.005, rel=0.2)
+    assert noise_of(timed, "mean", is_scaled=True) == pytest.approx(0.005 * 2**0.5, rel=0.2)
+    assert noise_of(Timed(Measurement((1.0,)), other), "mean", is_scaled=False) == 0
+
+
+def test_a_target_is_resolved_by_the_table():
+    """Oracle: every network of this table takes 15 entries of 0.1 ms."""
+    target = parse_target("60%")
+    assert open_target(target, TABLE) == 0.9
+    assert resolution_as_text(target, 0.9, TABLE) == "target 60%: 0.9 ms per image by t.jsonl"
+    assert open_target(parse_target("0.7"), None) == 0.7
+    assert resolution_as_text(parse_target("0.7"), 0.7, None) is None
+    assert open_target(None, None) is None
+    with pytest.raises(UserError, match="--latency-target 60% needs --latency-model"):
+        open_target(target, None)
+
+
+def test_latencies_are_scaled_only_to_a_known_speed_in_the_same_conditions(capsys):
+    assert reference_of(TABLE, METADATA, None) == 2.0
+    assert reference_of(TABLE, METADATA.stating(threads=2), None) is None
+    assert reference_of(None, METADATA, 1.0) is None
+    unknown = TABLE.with_metadata(METADATA.without("reference_ms"))
+    assert reference_of(unknown, METADATA, None) is None
+    assert capsys.readouterr().err == ""
+    assert reference_of(unknown, METADATA, 1.0) is None
+    assert "t.jsonl does not state the latency of the reference" in capsys.readouterr().err

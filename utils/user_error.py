@@ -1,0 +1,5 @@
+"""The exception of mistakes that users can fix; in a file of its own, an agent needs it too."""
+
+
+class UserError(ValueError):
+    """A mistake that the user can fix; its message names the file, line or layer, and teaches."""
