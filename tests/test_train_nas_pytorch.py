@@ -137,7 +137,7 @@ from models.pytorch.supernet import TorchSupernet
 def step(*_):
     raise utils.errors.UserError("image 7 is gone")
 
-utils.errors.PATIENCE_S = 1
+utils.errors.PATIENCE_S = 3
 if os.environ["RANK"] == "1":
     TorchSupernet.step = step
 train_nas.main(sys.argv[1:])
@@ -145,7 +145,10 @@ train_nas.main(sys.argv[1:])
 
 
 def test_an_error_of_one_process_ends_all(model, tmp_path):
-    """Beside the line of the error the other process may say that it has lost the first one."""
+    """The process with the error reports it, later than the first one would, and is heard.
+
+    The first one waits for it meanwhile, and may then say that it has lost it.
+    """
     script = tmp_path / "script.py"
     script.write_text(ENDS_IN_AN_ERROR)
     done = python_m(*TWO_PROCESSES, script, *arguments(model, tmp_path / "exp", *PYTORCH))

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from torch.nn.parallel import DistributedDataParallel
 
 from models.arrays import AVERAGE, SCALE, UPDATES, has_average
 from models.pytorch.arrays import (
@@ -36,6 +35,7 @@ from models.pytorch.runtime import (
     check_dtype,
     joined_processes,
     open_device,
+    reducing_gradients,
     sum_over_processes,
 )
 from utils import checkpoints
@@ -73,7 +73,7 @@ class TorchFinalTraining:
         self._net = net.to(self._device, memory_format=torch.channels_last)
         self._forward = self._net
         if self.world_size > 1:  # each with its own batch statistics, as MXNet's devices have
-            self._forward = DistributedDataParallel(self._net, broadcast_buffers=False)
+            self._forward = reducing_gradients(self._net)
         if self._execution.compile:
             self._forward = torch.compile(self._forward)
         self._objective = make_objective(targets, network, self._device, supernet)

@@ -1,12 +1,15 @@
 """PyTorch's device, precision and processes, as torchrun starts them."""
 
+import atexit
 import contextlib
 import datetime
 import gc
 import importlib
+import warnings
 
 import torch
 import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
 
 from utils.errors import UserError
 from utils.processes import ALONE, Processes, local_rank, world_size
@@ -69,9 +72,24 @@ def joined_processes(device):
         dist.init_process_group(backend, timeout=PATIENCE)
         try:
             yield Processes(dist.get_rank(), dist.get_world_size())
-        finally:
-            dist.destroy_process_group()
-            gc.collect()
+        except BaseException:
+            # The others end as soon as this one leaves, so it first reports what has gone wrong.
+            atexit.register(_leave)
+            raise
+        _leave()
+
+
+def _leave():
+    """Leave the other processes, for the rest of this one's life."""
+    dist.destroy_process_group()
+    gc.collect()
+
+
+def reducing_gradients(net):
+    """Return a network in a DistributedDataParallel; each process keeps its batch statistics."""
+    with warnings.catch_warnings():  # the option's successor came with PyTorch 2.13
+        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+        return DistributedDataParallel(net, broadcast_buffers=False)
 
 
 def sum_over_processes(numbers, device):

@@ -6,7 +6,6 @@ from functools import partial
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.nn.parallel import DistributedDataParallel
 
 from models.arrays import SCALE
 from models.pytorch.arrays import (
@@ -26,6 +25,7 @@ from models.pytorch.runtime import (
     check_dtype,
     joined_processes,
     open_device,
+    reducing_gradients,
     sum_over_processes,
 )
 from models.pytorch.sgd import MomentumSGD
@@ -78,7 +78,7 @@ class TorchSupernet(Supernet):
             self._net.masked = torch.compile(self._net.masked)
         self._reducing = None
         if self.world_size > 1:
-            self._reducing = DistributedDataParallel(self._net, broadcast_buffers=False)
+            self._reducing = reducing_gradients(self._net)
         self._optimiser = MomentumSGD(self._net.parameters(), schedule.momentum, schedule.wd)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._dtype == "float16")
 
