@@ -10,8 +10,8 @@ random configurations; the truth is their cross entropy on 2,000 validation imag
 of the supernet itself, or of all that were trained from scratch for all epochs, on average.
 
 It resumes after a kill: from-trained.jsonl in the folder of benchmarks.accuracy lists the finished
-jobs. The latency table, the widest networks and the supernets from scratch are that benchmark's;
-what is missing of them is made. (Do not run both at once.) It writes from_trained.jsonl and
+jobs; those that benchmarks.accuracy has finished are used: the latency table, the widest networks
+and the supernets from scratch. (Do not run both at once.) It writes from_trained.jsonl and
 from_trained.md to benchmarks/results, with --miniature beside the jobs.
 """
 
@@ -32,7 +32,7 @@ def main():
     asked = parse_arguments(__doc__.partition("\n")[0])
     benchmark = FromTrained(asked.settings, asked.folder)
     if not asked.only_reports:
-        run_all(benchmark.jobs(), benchmark.jobs_path, asked.slots)
+        run_all(benchmark.jobs(), benchmark.jobs_path, asked.slots, benchmark.of_accuracy())
     print(write_report(benchmark, asked.results_folder))
 
 

@@ -173,11 +173,14 @@ class Benchmark:
     def _kind_options(self, seed, kind):
         """Return the options that a supernet is trained and asked with."""
         if SUPERNETS[kind].starts_trained:
-            trained = self.parameters_of(widest_of(seed))
-            return ("--init", trained, "--lr", 0.1, "--epochs", self._epochs_from_trained)
+            return (*self.trained_start(seed), "--epochs", self._epochs_from_trained)
         if SUPERNETS[kind].is_adaptive:
             return ("--AOWS", "--AOWS-warmup", self.settings.warmup)
         return ()
+
+    def trained_start(self, seed):
+        """Return the options with which a supernet starts at the widest network of a seed."""
+        return ("--init", self.parameters_of(widest_of(seed)), "--lr", 0.1)
 
     def _question(self, seed, target, name):
         """Return the job that asks a trained supernet for the widths of a method."""

@@ -1,4 +1,4 @@
-"""The jobs of benchmarks.from_trained: widest networks, and supernets with and without them."""
+"""The jobs of benchmarks.from_trained: supernets with and without a trained widest network."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ STARTS = {
 
 
 class FromTrained:
-    """The jobs in the folder of benchmarks.accuracy, some of which they share."""
+    """The jobs in the folder of benchmarks.accuracy."""
 
     def __init__(self, settings, folder):
         self.accuracy = Benchmark(settings, folder)
@@ -45,82 +45,61 @@ class FromTrained:
         """Return the epochs of a supernet."""
         return max(1, self.settings.supernet_epochs // start.share)
 
+    def of_accuracy(self):
+        """Return {name: result} of the jobs that benchmarks.accuracy has finished."""
+        return finished(self.accuracy.jobs_path)
+
     def results(self):
         """Return {(start, seed): result} of the supernets that are finished.
 
         A result has times, and scores and losses, each (configurations,).
         """
         lines = finished(self.jobs_path)
-        names = {f"supernet/{s}/{name}": (name, s) for name in STARTS for s in self.seeds}
+        names = {_job_name(s, name): (name, s) for name in STARTS for s in self.seeds}
         return {key: lines[job] for job, key in names.items() if job in lines}
 
     def widest(self):
         """Return {seed: result} of the widest networks that are trained."""
-        lines = finished(self.jobs_path)
+        lines = self.of_accuracy() | finished(self.jobs_path)
         return {s: lines[widest_of(s)] for s in self.seeds if widest_of(s) in lines}
 
     def jobs(self):
-        """Return all jobs, seed by seed."""
-        table = self._shared("table", self.accuracy.table_path, self.accuracy.make_table)
-        jobs = [Job("table", (), 120, table)]
+        """Return all jobs, seed by seed, with those of benchmarks.accuracy."""
+        others = {job.name: job for job in self.accuracy.jobs()}
+        jobs = [others["table"]]
         for seed in self.seeds:
-            widest, cost_s = widest_of(seed), self.settings.epochs * self.settings.epoch_cost_s
-            run = self._shared(
-                widest, self.accuracy.parameters_of(widest), self._train_widest(seed)
-            )
-            jobs.append(Job(widest, ("table",), cost_s, run))
-            for name, start in STARTS.items():
-                needs = ("table", widest) if start.trained else ("table",)
-                cost_s = self.epochs(start) * self.settings.supernet_cost_s
-                cost_s += CONFIGURATIONS * SUB_NETWORK_COST_S
-                run = self._train_supernet(name, start, seed)
-                jobs.append(Job(f"supernet/{seed}/{name}", needs, cost_s, run))
+            jobs += [others[widest_of(seed)], others[ows_of(seed)]]
+            jobs += [self._supernet(name, start, seed) for name, start in STARTS.items()]
         return jobs
 
-    def _shared(self, name, path, make):
-        """Return how a job of benchmarks.accuracy is done, unless that benchmark has done it.
-
-        path: the file that it leaves
-        """
-
-        def run(results):
-            done = finished(self.accuracy.jobs_path)
-            return done[name] if name in done and path.is_file() else make(results)
-
-        return run
-
-    def _train_widest(self, seed):
-        def run(_):
-            return self.accuracy.train(widest_of(seed), self.accuracy.widest(), seed)
-
-        return run
-
-    def _supernet_folder(self, name, seed):
-        if name == FULL:
-            return self.accuracy.folder_of(ows_of(seed))
-        return self.accuracy.folder_of(f"from-trained/{seed}/{name}")
-
-    def _train_supernet(self, name, start, seed):
-        """Return how a supernet is trained, unless it is there, and its sub-networks evaluated."""
+    def _supernet(self, name, start, seed):
+        """Return the job that trains a supernet, unless it is OWS's, and evaluates its parts."""
+        job, epochs = _job_name(seed, name), self.epochs(start)
+        folder = self.accuracy.folder_of(ows_of(seed) if name == FULL else job)
+        needs = ows_of(seed) if name == FULL else widest_of(seed) if start.trained else "table"
 
         def run(results):
-            folder = self._supernet_folder(name, seed)
             target_ms = self.settings.targets[0] * results["table"]["full_ms"]
             options = (
                 *FRAMEWORK, *self.accuracy.supernet_options(folder, target_ms, seed),
-                "--epochs", self.epochs(start), "--resume-last",
+                "--epochs", epochs, "--resume-last",
             )  # fmt: skip
-            if name == FULL:  # as benchmarks.accuracy trains it
-                options += ("--keep", self.settings.supernet_epochs)
             if start.trained:
-                options += ("--init", self.accuracy.parameters_of(widest_of(seed)))
-            log = f"from-trained/{seed}/{name}"
-            wall_s, cpu_s = self.accuracy.run("train_nas.py", *options, log=log)
-            times = {"wall_s": wall_s, "cpu_s": cpu_s}
+                options += self.accuracy.trained_start(seed)
             if name == FULL:
-                times = finished(self.accuracy.jobs_path).get(ows_of(seed), times)
+                times = {kind: results[needs][kind] for kind in ("wall_s", "cpu_s")}
+            else:
+                wall_s, cpu_s = self.accuracy.run("train_nas.py", *options, log=job)
+                times = {"wall_s": wall_s, "cpu_s": cpu_s}
             module = ("-m", "benchmarks.retraining.from_trained_sub_networks")
-            self.accuracy.run(*module, *options, log=log)
+            self.accuracy.run(*module, *options, log=job)
             return times | read_losses(folder)
 
-        return run
+        cost_s = CONFIGURATIONS * SUB_NETWORK_COST_S
+        if name != FULL:
+            cost_s += epochs * self.settings.supernet_cost_s
+        return Job(job, tuple({needs, "table"}), cost_s, run)
+
+
+def _job_name(seed, start):
+    return f"from-trained/{seed}/{start}"

@@ -43,11 +43,11 @@ def test_the_report_says_what_is_missing_and_whether_a_third_is_enough(tmp_path)
 
 
 def test_jobs_build_on_each_other(tmp_path):
-    """Oracle: every job's needs come before it; only a trained start needs the widest network."""
+    """Oracle: every job's needs come before it; a trained start alone needs the widest network."""
     jobs = FromTrained(MINIATURE, tmp_path).jobs()
     names = [job.name for job in jobs]
     for number, job in enumerate(jobs):
         assert set(job.needs) <= set(names[:number])
     assert {job.name for job in jobs if "final/0/1/widest" in job.needs} == {
-        f"supernet/0/{name}" for name, start in STARTS.items() if start.trained
+        f"from-trained/0/{name}" for name, start in STARTS.items() if start.trained
     }
