@@ -59,7 +59,11 @@ def main(arguments=None):
     """Train, evaluate and save, epoch after epoch; then export."""
     options = parse_options(__doc__, arguments)
     check_paths(options)
-    options, supernet = open_source(options, begun(options.files))
+    run(*open_source(options, begun(options.files)))
+
+
+def run(options, supernet):
+    """Train as Options ask for, from a Supernet's weights unless it is None; then export."""
     check_images_fit(
         options.data.batch_size, options.data.input_size, "--batch-size", "--input-size"
     )

@@ -2,13 +2,13 @@
 
 import importlib.util
 import re
-import shlex
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 import latency
+from benchmarks.page_commands import page_commands
 from pipeline.final import options as final_options
 from pipeline.search import options as search_options
 from utils.images.open_dataset import open_dataset
@@ -37,15 +37,6 @@ OTHERS = {
 name_of = {"argvalues": PAGES, "ids": lambda page: page.name}
 
 
-def commands(page):
-    """Yield the commands of a page's shell blocks, each as words."""
-    for block in re.findall(r"^ *```shell\n(.*?)```", page.read_text(), re.S | re.M):
-        for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
-            if words:
-                yield words
-
-
 @pytest.mark.parametrize("page", **name_of)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
@@ -57,7 +48,7 @@ def test_links_lead_somewhere(page):
 def test_commands_are_accepted(page):
     """Oracle: the scripts' own parsers; the Makefile; Python finds the modules."""
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
-    for words in commands(page):
+    for words in page_commands(page):
         scripts = [word for word in words if word in PARSERS]
         if words[0] == "make":
             assert words[1] in targets

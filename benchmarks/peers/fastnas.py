@@ -82,24 +82,24 @@ class FastNAS:
 
     def __init__(self, task, checkpoint):
         self.task, self.checkpoint = task, checkpoint
-        order = np.random.default_rng(task.seed).permutation(len(task.images))
+        order = np.random.default_rng(task.trained.seed).permutation(len(task.trained.images))
         scored = min(SCORED, len(order) // 2)
-        self._scored = list(task.batches(order[:scored]))
-        self._calibrating = list(task.batches(order[scored : scored + CALIBRATED]))
+        self._scored = list(task.trained.batches(order[:scored]))
+        self._calibrating = list(task.trained.batches(order[scored : scored + CALIBRATED]))
 
     def widths_within(self, percent):
         """Return the widths that FastNAS chooses for a limit in per cent of the network's FLOPs.
 
         None if no network of the search space is below the limit.
         """
-        net = Searchable(self.task.net).eval()
+        net = Searchable(self.task.trained.net).eval()
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             try:
                 pruned, _ = mtp.prune(
                     net,
                     mode=[("fastnas", rules(net, self.task.space))],
                     constraints={"flops": f"{percent}%"},
-                    dummy_input=self.task.example,
+                    dummy_input=self.task.trained.example,
                     config={
                         "data_loader": self._calibrating,
                         "collect_func": lambda batch: batch[0],

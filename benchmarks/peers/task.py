@@ -21,32 +21,18 @@ latency_ms = checked(float, lambda ms: 0 < ms < float("inf"), "a number of milli
 
 
 @dataclass(frozen=True)
-class Task:
-    """A trained network, the widest of a table's search space, to prune to predicted latencies."""
+class Trained:
+    """A trained network and its training images."""
 
     net: PlainNet
-    table: LatencyTable
-    space: SearchSpace
-    targets_ms: tuple[float, ...]
+    input_size: int
     images: object  # the training images, as utils.images.open_dataset opens them
     seed: int
-
-    @classmethod
-    def open(cls, args):
-        """Read what a command line names; UserError if it does not fit together."""
-        table = LatencyTable.load(args.table)
-        space = SearchSpace.of(table.metadata, table.source)
-        if space.network != MOBILENET_V1:
-            raise UserError(f"the peers prune {MOBILENET_V1}, {args.table} is for {space.network}")
-        net = PlainNet(space.description, space.largest)
-        load_parameters(net, args.parameters)
-        images, _ = open_dataset(args.data, space.input_size, args.seed)
-        return cls(net.eval(), table, space, tuple(args.targets), images, args.seed)
 
     @property
     def example(self):
         """Return an input by which a network's graph is traced."""
-        return torch.zeros(1, 3, self.space.input_size, self.space.input_size)
+        return torch.zeros(1, 3, self.input_size, self.input_size)
 
     def batches(self, indices, batch_size=64):
         """Yield (images (B, 3, H, W), labels (B,)) of training images."""
@@ -56,6 +42,37 @@ class Task:
             yield torch.from_numpy(np.stack(images)), torch.tensor(labels)
 
 
+def open_trained(network, multiplier, parameters, data, input_size, seed):
+    """Return a Trained: a Description's network of one multiplier, and the images of a data set."""
+    net = PlainNet(network, network.scaled(multiplier))
+    load_parameters(net, parameters)
+    images, _ = open_dataset(data, input_size, seed)
+    return Trained(net.eval(), input_size, images, seed)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A trained network, the widest of a table's search space, to prune to predicted latencies."""
+
+    trained: Trained
+    table: LatencyTable
+    space: SearchSpace
+    targets_ms: tuple[float, ...]
+
+    @classmethod
+    def open(cls, args):
+        """Read what a command line names; UserError if it does not fit together."""
+        table = LatencyTable.load(args.table)
+        space = SearchSpace.of(table.metadata, table.source)
+        if space.network != MOBILENET_V1:
+            raise UserError(f"the peers prune {MOBILENET_V1}, {args.table} is for {space.network}")
+        trained = open_trained(
+            space.description, space.max_width, args.parameters, args.data, space.input_size,
+            args.seed,
+        )  # fmt: skip
+        return cls(trained, table, space, tuple(args.targets))
+
+
 def layers(net):
     """Return the (Conv2d, BatchNorm2d) of a MobileNet-v1 whose output channels are its widths."""
     steps = zip(net.network.convolutions, convolutions(net), strict=True)
@@ -63,8 +80,10 @@ def layers(net):
 
 
 def widths(net):
-    """Return the output channels of each layer, as a tuple of ints."""
-    return tuple(conv.out_channels for conv, _ in layers(net))
+    """Return the output channels of each width of a net's network, as a tuple of ints."""
+    steps = zip(net.network.convolutions, convolutions(net), strict=True)
+    channels = {step.outputs: conv.out_channels for step, (conv, _) in steps}
+    return tuple(channels[width] for width in net.network.widths)
 
 
 def parser(description):
@@ -91,7 +110,7 @@ class Record:
         """Add the line of an answer to the file, and print it."""
         line = {
             "method": self.method,
-            "seed": self.task.seed,
+            "seed": self.task.trained.seed,
             "target_ms": target_ms,
             "configuration": list(configuration),
             "predicted_ms": self.task.table.predict(configuration),

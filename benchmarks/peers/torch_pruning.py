@@ -49,7 +49,9 @@ def main():
     task = Task.open(args)
     record = Record(args.results, f"Torch-Pruning {args.importance}", task)
     searches = [RoundingSearch(task.table, task.space, ms) for ms in task.targets_ms]
-    for pruned in pruned_widths(task, args.importance, args.steps):
+    narrowest = task.space.min_width / task.space.max_width
+    every = pruned_widths(task.trained, args.importance, args.steps, narrowest, fixed_layers(task))
+    for pruned in every:
         for search in searches:
             search.see(pruned)
             if search.is_done:
@@ -63,35 +65,44 @@ def main():
         record.write(search.target_ms, search.best, pruned=search.rounded)
 
 
-def pruned_widths(task, importance, steps):
-    """Yield the widths of the network before pruning and after each step; prunes task.net."""
-    net, rng = task.net, np.random.default_rng(task.seed)
-    sizes = zip(layers(net), task.space.sizes, strict=True)
-    fixed = [conv for (conv, _), choices in sizes if choices == 1]
+def fixed_layers(task):
+    """Return the convolutions whose width has a single choice."""
+    sizes = zip(layers(task.trained.net), task.space.sizes, strict=True)
+    return [conv for (conv, _), choices in sizes if choices == 1]
+
+
+def pruned_widths(trained, importance, steps, narrowest, fixed=()):
+    """Yield the widths of a Trained's network before pruning and after each step; prunes it.
+
+    narrowest: about the share of channels that every layer keeps
+    fixed:     modules that keep all
+    """
+    net, rng = trained.net, np.random.default_rng(trained.seed)
     pruner = tp.pruner.BasePruner(
         net,
-        task.example,
+        trained.example,
         importance=IMPORTANCES[importance](),
         global_pruning=True,
         pruning_ratio=1.0,
         iterative_steps=steps,
-        max_pruning_ratio=1 - task.space.min_width / task.space.max_width,
+        max_pruning_ratio=1 - narrowest,
         ignored_layers=[net.classifier, *fixed],
     )
     yield widths(net)
     for _ in range(steps):
         if importance == "taylor":
-            accumulate_gradients(task, rng)
+            accumulate_gradients(trained, rng)
         pruner.step()
         yield widths(net)
 
 
-def accumulate_gradients(task, rng):
+def accumulate_gradients(trained, rng):
     """Set the gradients of the network's parameters to the sum over batches of training images."""
-    task.net.zero_grad()
-    drawn = rng.choice(len(task.images), min(BATCHES * BATCH_SIZE, len(task.images)), replace=False)
-    for images, labels in task.batches(drawn, BATCH_SIZE):
-        F.cross_entropy(task.net(images), labels).backward()
+    trained.net.zero_grad()
+    count = len(trained.images)
+    drawn = rng.choice(count, min(BATCHES * BATCH_SIZE, count), replace=False)
+    for images, labels in trained.batches(drawn, BATCH_SIZE):
+        F.cross_entropy(trained.net(images), labels).backward()
 
 
 if __name__ == "__main__":
