@@ -107,7 +107,8 @@ class Seed:
             found = [self._widths(), *(widths[step] for step in tried)]
             texts = [",".join(map(str, each)) for each in found]
             network = ("--network", "resnet18", "--input-size", "32", "--classes", "49")
-            target_ms, *latencies_ms = [r["latency_ms"] for r in measure(*network, *texts)]
+            results = {tuple(r["configuration"]): r for r in measure(*network, *texts)}
+            target_ms, *latencies_ms = [results[tuple(each)]["latency_ms"] for each in found]
             fits = [ms <= target_ms for ms in latencies_ms] + [True]
             first = fits.index(True)
             low, high = [low, *tried][first], [*tried, high][first]
@@ -132,12 +133,13 @@ class Seed:
     def rows(self):
         """Return {folder: accuracy and so on} of all that was trained, timed together."""
         files = [self.folder / folder / "mobilenet-best.onnx" for folder in NAMES]
-        timed, of, rows = measure(*files), self.seconds(), {}
-        for (folder, (_, steps)), result in zip(NAMES.items(), timed, strict=True):
+        timed = {result["file"]: result for result in measure(*files)}
+        of, rows = self.seconds(), {}
+        for (folder, (_, steps)), file in zip(NAMES.items(), files, strict=True):
             last = self._last(folder)
             rows[folder] = {
-                "ms": result["latency_ms"],
-                "macs": result["macs"] / 1e6,
+                "ms": timed[str(file)]["latency_ms"],
+                "macs": timed[str(file)]["macs"] / 1e6,
                 "accuracy": 100 * last["val_top1"],
                 "epochs": last["epoch"],
                 "minutes": sum(of[step] for step in steps) / 60,
@@ -156,7 +158,7 @@ def run(command):
 
 
 def measure(*arguments):
-    """Return the results of latency.py benchmark."""
+    """Return the results of latency.py benchmark, which sorts them."""
     command = [sys.executable, *MEASURE, *map(str, arguments)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["results"]
 
