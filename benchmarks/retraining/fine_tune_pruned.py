@@ -22,8 +22,6 @@ from pipeline.final.supernet import Source, Supernet
 from utils.digest import digest
 from utils.errors import exits_with_one_line
 
-CLASSES = 49  # of the glyphs
-
 
 class Pruned(Supernet):
     """A pruned network in the place of the supernet that training starts from."""
@@ -33,13 +31,14 @@ class Pruned(Supernet):
 
 
 @exits_with_one_line
-def main():
-    options = parse_options(__doc__)
-    path = options.files.from_supernet
-    network = open_network(options.network, CLASSES)
+def main(arguments=None):
+    options = parse_options(__doc__, arguments)
+    path, network = options.files.from_supernet, open_network(options.network, 2)
+    classes = read_trained(path, network, options.configuration)[0].classes
+    network = open_network(options.network, classes)
     weights, _ = read_trained(path, network, options.configuration)
     source = Source(path, epoch=1, sha256=digest(path))
-    pruned = Pruned(source, SimpleNamespace(classes=CLASSES), weights)
+    pruned = Pruned(source, SimpleNamespace(classes=classes), weights)
     train_final.run(replace(options, source=source), pruned)
 
 
