@@ -18,20 +18,15 @@ if __name__ == "__main__":  # before the imports that take seconds
 
     prepare()
 
-from benchmarks.retraining.accuracy_settings import parse_arguments
 from benchmarks.retraining.fine_tuning_jobs import FineTuning
 from benchmarks.retraining.fine_tuning_report import write_report
-from benchmarks.retraining.jobs import run_all
+from benchmarks.retraining.following import run_following
 from utils.errors import exits_with_one_line
 
 
 @exits_with_one_line
 def main():
-    asked = parse_arguments(__doc__.partition("\n")[0])
-    benchmark = FineTuning(asked.settings, asked.folder)
-    if not asked.only_reports:
-        run_all(benchmark.jobs(), benchmark.jobs_path, asked.slots, benchmark.of_accuracy())
-    print(write_report(benchmark, asked.results_folder))
+    run_following(__doc__, FineTuning, write_report)
 
 
 if __name__ == "__main__":

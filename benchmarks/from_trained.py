@@ -20,20 +20,15 @@ if __name__ == "__main__":  # before the imports that take seconds
 
     prepare()
 
-from benchmarks.retraining.accuracy_settings import parse_arguments
+from benchmarks.retraining.following import run_following
 from benchmarks.retraining.from_trained_jobs import FromTrained
 from benchmarks.retraining.from_trained_report import write_report
-from benchmarks.retraining.jobs import run_all
 from utils.errors import exits_with_one_line
 
 
 @exits_with_one_line
 def main():
-    asked = parse_arguments(__doc__.partition("\n")[0])
-    benchmark = FromTrained(asked.settings, asked.folder)
-    if not asked.only_reports:
-        run_all(benchmark.jobs(), benchmark.jobs_path, asked.slots, benchmark.of_accuracy())
-    print(write_report(benchmark, asked.results_folder))
+    run_following(__doc__, FromTrained, write_report)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """The jobs of benchmarks.fine_tuning: answers trained from their supernet's weights."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from benchmarks.retraining.accuracy_jobs import Benchmark, supernet_name, widest_of
+from benchmarks.retraining.accuracy_jobs import supernet_name, widest_of
 from benchmarks.retraining.accuracy_methods import SHIPPED
+from benchmarks.retraining.following import Following
 from benchmarks.retraining.jobs import Job, finished
 
-SEEDS = 3  # the first ones
 TAUGHT_COST = 2  # of an epoch with the supernet as teacher, relative to one without
 
 
@@ -27,26 +26,14 @@ STARTS = {
 }
 
 
-class FineTuning:
-    """The jobs in the folder of benchmarks.accuracy."""
+class FineTuning(Following):
+    """The trainings from the supernets' weights, beside those from scratch."""
 
-    def __init__(self, settings, folder):
-        self.accuracy = Benchmark(settings, folder)
-        self.settings, self.folder = settings, Path(folder)
-        self.seeds = settings.seeds[:SEEDS]
-
-    @property
-    def jobs_path(self):
-        """Return where the lines of finished jobs are."""
-        return self.folder / "fine-tuning.jsonl"
+    FILE = "fine-tuning.jsonl"
 
     def epochs(self, start):
         """Return the epochs of a Start."""
         return max(1, self.settings.epochs // start.share)
-
-    def of_accuracy(self):
-        """Return {name: result} of the jobs that benchmarks.accuracy has finished."""
-        return finished(self.accuracy.jobs_path)
 
     def results(self):
         """Return {(name of a start or SCRATCH, target, seed): result} of finished trainings."""

@@ -16,7 +16,7 @@ def write_report(benchmark, folder):
     """
     results = benchmark.results()
     if not results:
-        raise UserError(f"no training is finished in {benchmark.folder}")
+        raise UserError(f"no training is finished in {benchmark.jobs_path.parent}")
     rows = [
         {"start": name, "target": target, "seed": seed}
         | {key: result[key] for key in ("configuration", "accuracy", "loss", "cpu_s")}

@@ -1,14 +1,13 @@
 """The jobs of benchmarks.from_trained: supernets with and without a trained widest network."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from benchmarks.retraining.accuracy_jobs import FRAMEWORK, Benchmark, ows_of, widest_of
+from benchmarks.retraining.accuracy_jobs import FRAMEWORK, ows_of, widest_of
+from benchmarks.retraining.following import Following
 from benchmarks.retraining.from_trained_sub_networks import CONFIGURATIONS, read_losses
 from benchmarks.retraining.jobs import Job, finished
 
 SUB_NETWORK_COST_S = 2  # of a sub-network, on a quiet core
-SEEDS = 3  # the first ones
 SHORT = 3  # a third of the epochs
 
 
@@ -28,26 +27,14 @@ STARTS = {
 }
 
 
-class FromTrained:
-    """The jobs in the folder of benchmarks.accuracy."""
+class FromTrained(Following):
+    """The supernets and their evaluations."""
 
-    def __init__(self, settings, folder):
-        self.accuracy = Benchmark(settings, folder)
-        self.settings, self.folder = settings, Path(folder)
-        self.seeds = settings.seeds[:SEEDS]
-
-    @property
-    def jobs_path(self):
-        """Return where the lines of finished jobs are."""
-        return self.folder / "from-trained.jsonl"
+    FILE = "from-trained.jsonl"
 
     def epochs(self, start):
         """Return the epochs of a supernet."""
         return max(1, self.settings.supernet_epochs // start.share)
-
-    def of_accuracy(self):
-        """Return {name: result} of the jobs that benchmarks.accuracy has finished."""
-        return finished(self.accuracy.jobs_path)
 
     def results(self):
         """Return {(start, seed): result} of the supernets that are finished.
