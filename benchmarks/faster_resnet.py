@@ -48,7 +48,7 @@ NAMES = {  # folder -> what is in it, and what has to be run for it
     PRUNED: ("Torch-Pruning, as many epochs", ("prune", "choose", PRUNED)),
     LONGER: ("Torch-Pruning, as much time", ("prune", "choose", LONGER)),
 }
-MEASURE = ("latency.py", "benchmark", "--device", "onnxruntime", "--json")
+MEASURE = ("latency.py", "benchmark", "--device", "onnxruntime", "--batch-size", "1", "--json")
 TRIED = 12  # steps of pruning that are timed at once
 
 
