@@ -57,7 +57,8 @@ def final(folder, network, widths, name, *more):
 
 def test_the_answer_is_within_the_target_and_every_file_names_the_network(folder):
     line = answer(folder)
-    assert line["latency_ms"] <= line["target_ms"] and line["gap"] == 0
+    assert line["latency_ms"] <= line["target_ms"]
+    assert 0 <= line["gap"] <= line["noise"]  # a faster one may answer in place of the best
     name = str(folder / "mine.py")
     assert LatencyTable.load(folder / "m.jsonl").metadata.search_space["network"] == name
     for path in (folder / "search" / "checkpoint-0001.npz", folder / "final/mobilenet-best.states"):

@@ -58,5 +58,6 @@ class _Lines(io.TextIOBase):
         return len(text)
 
     def flush(self):
-        """Flush the stream."""
-        self._stream.flush()
+        """Flush the stream, unless it has been closed before this object is deleted."""
+        if not self._stream.closed:
+            self._stream.flush()

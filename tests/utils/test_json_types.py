@@ -25,7 +25,7 @@ TEXT = '{"device": "Intel®"}'
         (b"7" * 5000, "f: not JSON (Exceeds the limit (4300"),
         (TEXT.encode("utf-16"), "f: not JSON (not UTF-8: "),
         (TEXT.encode("latin-1"), "f: not JSON (not UTF-8: "),
-        (b'{\n"a": 1,\n}', "f, line 3: not JSON ("),
+        (b'{\n"a": 1,\n"b"}', "f, line 3: not JSON ("),
         (b"", "f, line 1: not JSON ("),
     ],
 )
