@@ -27,20 +27,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.page_commands import page_commands
+from benchmarks.retraining.peer_jobs import PYTHON
 from benchmarks.retraining.with_seeds import with_seeds
+from demo import last_line
 from utils.errors import exits_with_one_line
 from utils.json_lines import Appender, atomic_write, read_lines
 
 PAGE = Path("docs/your-trained-network.md")
 FOLDER, RESULT = Path("output/faster_resnet"), Path("benchmarks/results/faster_resnet.md")
-PEERS = Path(".venv-peers/bin/python")
-TRAIN, *OURS = (
-    "train",
-    "generate",
-    "fit",
-    "search",
-    "tune",
-)  # of the page, but the last
+TRAIN, *OURS = ("train", "generate", "fit", "search", "tune")  # the page's commands but one
 TRAINED, FASTER, PRUNED, LONGER = ("resnet18", "resnet18-faster", "pruned", "pruned-longer")
 NAMES = {  # folder -> what is in it, and what has to be run for it
     TRAINED: ("as trained", ()),
@@ -87,7 +82,8 @@ class Seed:
             self.do(name, run, self.page[name])
         self.do("prune", self._prune, "widths.jsonl")
         self.do("choose", self._choose)
-        epochs = int(_after("--num-epochs", self.page["tune"]))
+        tune = self.page["tune"]
+        epochs = int(tune[tune.index("--num-epochs") + 1])
         self.do(PRUNED, self._tune, PRUNED, epochs)
         of = self.seconds()
         left_s = sum(of[name] for name in OURS) - of["prune"] - of["choose"]
@@ -95,7 +91,7 @@ class Seed:
 
     def _prune(self, widths, *options):
         parameters = self.folder / TRAINED / "mobilenet-best.params"
-        command = (PEERS, "-m", "benchmarks.peers.pruned_resnet", parameters, self.folder / widths)
+        command = (PYTHON, "-m", "benchmarks.peers.pruned_resnet", parameters, self.folder / widths)
         run([*command, "--seed", self.seed, *options])
 
     def _choose(self):
@@ -119,11 +115,11 @@ class Seed:
 
     def _last(self, folder):
         """Return the last epoch's line of a training."""
-        return list(read_lines(self.folder / folder / "results.jsonl"))[-1][1]
+        return last_line(self.folder / folder / "results.jsonl")
 
     def _tune(self, folder, epochs):
         """Fine-tune the pruned network by the page's command."""
-        widths = list(read_lines(self.folder / "kept.jsonl"))[-1][1]
+        widths = last_line(self.folder / "kept.jsonl")
         files = ("--save-dir", self.folder / folder, "--logging-file", self.folder / folder / "log")
         start = ("--from-supernet", self.folder / "pruned.safetensors")
         start += ("--configuration", ",".join(map(str, widths)))
@@ -145,10 +141,6 @@ class Seed:
                 "minutes": sum(of[step] for step in steps) / 60,
             }
         return rows
-
-
-def _after(option, words):
-    return words[words.index(option) + 1]
 
 
 def run(command):
