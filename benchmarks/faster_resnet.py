@@ -17,7 +17,6 @@ if __name__ == "__main__":  # before the imports that take seconds
     prepare()
 
 import argparse
-import json
 import shlex
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.latency_command import latency_benchmark
 from benchmarks.page_commands import page_commands
 from benchmarks.retraining.peer_jobs import PYTHON
 from benchmarks.retraining.with_seeds import with_seeds
@@ -43,7 +43,7 @@ NAMES = {  # folder -> what is in it, and what has to be run for it
     PRUNED: ("Torch-Pruning, as many epochs", ("prune", "choose", PRUNED)),
     LONGER: ("Torch-Pruning, as much time", ("prune", "choose", LONGER)),
 }
-MEASURE = ("latency.py", "benchmark", "--device", "onnxruntime", "--batch-size", "1", "--json")
+DEVICE = ("--device", "onnxruntime", "--batch-size", "1")
 TRIED = 12  # steps of pruning that are timed at once
 
 
@@ -151,8 +151,7 @@ def run(command):
 
 def measure(*arguments):
     """Return the results of latency.py benchmark, which sorts them."""
-    command = [sys.executable, *MEASURE, *map(str, arguments)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["results"]
+    return latency_benchmark(*DEVICE, *arguments)["results"]
 
 
 def as_markdown(seeds):

@@ -18,13 +18,12 @@ import argparse
 import itertools
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from benchmarks.latency_command import latency_benchmark
 from demo import last_line, run
 from nas.latency_table import LatencyTable
 from nas.validation.prediction_errors import prediction_errors, relative_rms
@@ -123,12 +122,10 @@ def retrain(name, framework, folder):
     return next(folder.glob("final/*best.onnx"))
 
 
-def benchmark(name, file):
-    """Time an ONNX file; return what latency.py prints of it."""
-    table = ["--latency-model", str(FOLDER / name / "model.jsonl"), "--latency-target", TARGET]
-    command = [sys.executable, "latency.py", "benchmark", *DEVICE, *table, "--json", str(file)]
-    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
-    return json.loads(printed)["results"][0]
+def timed(name, file):
+    """Time an ONNX file; return what latency.py tells of it."""
+    table = ["--latency-model", FOLDER / name / "model.jsonl", "--latency-target", TARGET]
+    return latency_benchmark(*DEVICE, *table, file)["results"][0]
 
 
 def show_tables(rows):
@@ -158,7 +155,7 @@ def main():
         for framework in ("pytorch", "mxnet")[: 2 if name == "mobilenet_v2" else 1]:
             for method in EPOCHS:
                 folder = search(name, framework, method)
-                result = benchmark(name, retrain(name, framework, folder))
+                result = timed(name, retrain(name, framework, folder))
                 print(f"\n{name}, {framework}, {method}: {json.dumps(result)}")
 
 
