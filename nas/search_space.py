@@ -9,7 +9,7 @@ from models.network import Network
 from models.operations import Width as NetworkWidth
 from nas.chain import Chain
 from nas.variables import layer_types
-from networks import MOBILENET_V1, open_network
+from networks import MOBILENET_V1, open_network, permitted
 from utils.errors import UserError
 from utils.json_lines import metadata_path
 from utils.json_types import (
@@ -238,12 +238,14 @@ class SearchSpace:
     def from_dict(cls, fields, place="search space"):
         """Return the space that as_dict described.
 
-        Raises UserError, beginning with `place`, for unknown fields, wrong types and values.
+        Raises UserError, beginning with `place`, for unknown fields, wrong types and values, and
+        for a network that the user must name before it may be run.
         """
         unknown = set(checked(fields, dict, place)) - set(cls.__dataclass_fields__)
         if unknown:
             raise UserError(f"{place} has the unknown field {sorted(unknown)[0]!r}")
-        return checked(fields, cls, place)
+        name = checked(fields.get("network", cls.network), str, place)
+        return checked({**fields, "network": permitted(name, place)}, cls, place)
 
     @classmethod
     def of(cls, metadata, path):

@@ -18,6 +18,31 @@ NETWORKS = {
 
 CHOICES = f"{', '.join(NETWORKS)}, or FILE.py, which defines network(classes)"  # of --network
 
+_named_files = {}  # FILE.py as the user names it, by the file's own name
+
+
+def named(name):
+    """Return the name of a network that the user has typed: a FILE.py may be run."""
+    if name.endswith(".py"):
+        _named_files[Path(name).name] = name
+    return name
+
+
+def permitted(name, place):
+    """Return the name of a network that a table, checkpoint or export states.
+
+    These may come from anywhere, and a FILE.py is a program: it must be one that the user has
+    named, and is then the user's, as it may have moved. Else raises UserError, beginning with
+    `place`.
+    """
+    if not name.endswith(".py"):
+        return name
+    if Path(name).name not in _named_files:
+        raise UserError(
+            f"{place}: network {name} is a program: give --network {name} if it may be run here"
+        )
+    return _named_files[Path(name).name]
+
 
 @cache
 def open_network(name, classes, **fields):

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import onnx
 import pytest
 
 import latency
@@ -94,6 +95,37 @@ def test_files_that_describe_no_network_end_in_one_line(folder, capsys):
     assert "raises.py: ZeroDivisionError: division by zero" in line
     line = fails(capsys, train_final.main, final(folder, "lacks.py", (8, 8), "no"))
     assert "lacks.py is not a file" in line
+
+
+def test_a_program_that_only_a_file_names_is_not_run(folder, tmp_path, capsys):
+    """Tables, samples, checkpoints and exports may come from anywhere."""
+    mark, program = tmp_path / "mark", tmp_path / "program.py"
+    program.write_text(f"open({str(mark)!r}, 'w')\n" + (folder / "mine.py").read_text())
+    for name in ("m.jsonl", "s.jsonl"):
+        (tmp_path / name).write_text((folder / name).read_text())
+        metadata = json.loads((folder / f"{name}.meta.json").read_text())
+        metadata["search_space"]["network"] = str(program)
+        (tmp_path / f"{name}.meta.json").write_text(json.dumps(metadata))
+    exported = onnx.load(folder / "final" / "mobilenet-best.onnx")
+    for entry in exported.metadata_props:
+        if entry.key == "network":
+            entry.value = json.dumps(str(program))
+    onnx.save(exported, tmp_path / "x.onnx")
+    model, samples = tmp_path / "m.jsonl", tmp_path / "s.jsonl"
+    for main, command in (
+        (latency.main, ["report", model, tmp_path / "x.html"]),
+        (latency.main, ["fit", samples, tmp_path / "new.jsonl"]),
+        (latency.main, ["validate", samples, model, tmp_path / "x.png"]),
+        (latency.main, ["benchmark", *DEVICE, tmp_path / "x.onnx"]),
+        (latency.main, ["benchmark", *DEVICE, "--latency-model", model, "MOBILENET"]),
+        (train_nas.main, ["--data", "digits", "--latency-model", model, "--latency-target", 1,
+                          "--expname", tmp_path / "search"]),
+    ):  # fmt: skip
+        line = fails(capsys, main, command)
+        assert f"network {program} is a program: give --network {program} if it" in line
+    assert not mark.exists()
+    latency.main(["report", "--network", str(program), str(model), str(tmp_path / "x.html")])
+    assert mark.exists()
 
 
 def test_tables_and_files_of_another_network_are_refused(folder, capsys):

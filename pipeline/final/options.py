@@ -9,7 +9,7 @@ from pathlib import Path
 
 from models.execution import Execution
 from models.recipe import SUPERNET, Schedule, Targets
-from networks import CHOICES, MOBILENET_V1, open_network
+from networks import CHOICES, MOBILENET_V1, named, open_network
 from pipeline.final.files import EXPORTS
 from pipeline.final.settings import Data, Files, Options
 from utils.command_line import (
@@ -126,7 +126,7 @@ def _add_network(group):
         help='widths: "(16, 32, …)", "16,32,…", MOBILENET or 0.5xMOBILENET (0.5xRESNET for ResNet);'
         " with --from-supernet by default its answer",
     )
-    add("--network", default=MOBILENET_V1, help=CHOICES)
+    add("--network", type=named, default=MOBILENET_V1, help=CHOICES)
     add_framework(add)
     add(
         "--mode",

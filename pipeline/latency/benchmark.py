@@ -6,7 +6,7 @@ import math
 from msgspec.structs import replace
 
 from nas.search_space import SearchSpace
-from networks import MOBILENET_V1, open_network
+from networks import MOBILENET_V1, open_network, permitted
 from pipeline.latency.verdict import Verdict, noise_of
 from utils.devices.workload import Workload
 from utils.errors import UserError
@@ -41,6 +41,8 @@ def open_networks(texts, device, network=None, input_size=None, classes=None):
         size, source = given, f"--{name.replace('_', '-')}"
         for file in opened.values():
             its = getattr(file, name)
+            if name == "network" and its:
+                its = permitted(its, file.path)
             if its is not None and size not in {None, its}:
                 what = name.replace("_", " ")
                 raise UserError(f"{file.path} has {what} {its}, {source} has {size}")

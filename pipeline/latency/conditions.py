@@ -8,10 +8,11 @@ from utils.errors import UserError
 from utils.metadata import HERE, Metadata
 from utils.progress import warn
 
-CONDITIONS = (
-    *("device", "device_name", "command", "command_pattern"),
+OF_THE_WORKLOAD = (
     *("dtype", "batch_size", "threads"),
+    *("tf32", "channels_last", "cuda_graph", "trt_builder"),
 )
+CONDITIONS = ("device", "device_name", "command", "command_pattern", *OF_THE_WORKLOAD)
 OF_THE_PROTOCOL = ("reduction", "clock")
 
 
@@ -20,13 +21,12 @@ def describe(device_name, device, workload, protocol, space, drawn):
 
     device_name: as --device names it; drawn: {name: value} of how the networks are drawn
     """
-    options = ("dtype", "batch_size", "threads", "tf32", "channels_last", "cuda_graph")
     return Metadata.of(
         {
             "latency": "milliseconds per image: the time of a batch / the batch size",
             "device": device_name,
             **device.describe(),
-            **{name: getattr(workload, name) for name in (*options, "trt_builder")},
+            **{name: getattr(workload, name) for name in OF_THE_WORKLOAD},
             "protocol": {**asdict(protocol), "reference": space.description.reference},
             "search_space": space.as_dict(),
             **drawn,

@@ -34,11 +34,13 @@ def measure_again(metadata, configurations, seed, command=None, shell=SSH, pytho
     device than this machine's.
     """
     host = Host(metadata.host, shell, python) if metadata.host else None
+    space = SearchSpace.from_dict(metadata.search_space)
+    how = (*workload_of(metadata, command), host)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context, initializer=end_with_parent) as pool:
         try:
             with held_interrupts():
-                measured = pool.submit(_measure, metadata, configurations, seed, command, host)
+                measured = pool.submit(_measure, metadata, space, configurations, seed, *how)
             return measured.result()
         except BrokenProcessPool:
             raise UserError(
@@ -96,8 +98,7 @@ def _refuse_missing(stated, names):
             )
 
 
-def _measure(metadata, configurations, seed, command, host):
-    workload, protocol = workload_of(metadata, command)
+def _measure(metadata, space, configurations, seed, workload, protocol, host):
     device = open_device(metadata.device, workload, host)
     name = device.describe()["device_name"]
     if name != metadata.device_name:
@@ -106,7 +107,6 @@ def _measure(metadata, configurations, seed, command, host):
             f"{host.name if host else 'this machine'} has {name!r}: "
             "measure there"
         )
-    space = SearchSpace.from_dict(metadata.search_space)
     networks = [space.network_of(configuration) for configuration in configurations]
     largest = max(networks, key=lambda network: network.bytes(workload.batch_size))
     lines, reference = [], space.reference

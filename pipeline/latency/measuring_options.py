@@ -1,6 +1,6 @@
 """The options that say what is timed, on what and how; and the workload and protocol they make."""
 
-from networks import CHOICES, MOBILENET_V1
+from networks import CHOICES, MOBILENET_V1, named
 from utils.command_line import (
     add_command,
     add_input_size,
@@ -31,7 +31,8 @@ def add_measuring_options(stage, sizes=(Workload.input_size, Workload.classes)):
 
 
 def _add_network_and_device(add, sizes):
-    add("--network", default=sizes[0] and MOBILENET_V1, help=f"{CHOICES} ({MOBILENET_V1})")
+    network_help = f"{CHOICES} ({MOBILENET_V1})"
+    add("--network", type=named, default=sizes[0] and MOBILENET_V1, help=network_help)
     add(
         "-D",
         "--device",

@@ -10,6 +10,7 @@ from nas.prior import PRIORS, SHARED
 from nas.sampling import BIASED, COVERING, UNIFORM
 from nas.search_space import SearchSpace
 from nas.validation.cross_validation import AUTO
+from networks import named
 from pipeline.latency.measuring_options import add_measuring_options
 from utils.command_line import (
     add_width_options,
@@ -81,6 +82,7 @@ def add_fit(stages):
     add = stage.add_argument
     add("samples", nargs="+", help="samples files, measured alike")
     add("model", help="file to write: one JSON line per variable")
+    _add_network(add)
     add(
         "-K",
         "--regularize",
@@ -109,6 +111,7 @@ def add_validate(stages):
     add("samples", nargs="+", help="samples files, measured alike")
     add("model", help="a fitted latency table")
     add("plot", help="picture to write: predicted against measured latency")
+    _add_network(add)
     return stage
 
 
@@ -117,7 +120,13 @@ def add_report(stages):
     stage = stages.add_parser("report", help="write a page about a table")
     stage.add_argument("model", help="a fitted latency table")
     stage.add_argument("page", help="page to write: HTML that includes all pictures")
+    _add_network(stage.add_argument)
     return stage
+
+
+def _add_network(add):
+    """Add the option that lets a network's own file be run; other networks need none."""
+    add("--network", type=named, metavar="FILE.py", help="the network, if a file describes it")
 
 
 def fit_weights(args):

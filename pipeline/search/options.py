@@ -8,7 +8,7 @@ from nas.aows import SAMPLINGS
 from nas.latency_target import parse_target
 from nas.ows import METHODS
 from nas.supernet_search import SCORES, Schedule
-from networks import CHOICES
+from networks import CHOICES, named
 from pipeline.search.settings import Options, Question, Reports, Run
 from utils.command_line import (
     Parser,
@@ -154,7 +154,7 @@ def _add_limits(add):
         help="search on the table's upper bound, which a measured latency stays below with this "
         "probability (0.9); default: on the prediction",
     )
-    add("--network", help=f"{CHOICES}; default: the latency model's")
+    add("--network", type=named, help=f"{CHOICES}; default: the latency model's, but for FILE.py")
     add_width_options(add)
 
 

@@ -8,6 +8,7 @@ from utils.metadata import Metadata
 MODEL = Metadata.of(
     {
         **{"device": "cpu", "device_name": "A", "dtype": "fp32", "batch_size": 8, "threads": 1},
+        **{"tf32": False, "channels_last": False, "cuda_graph": False, "trt_builder": "network"},
         "protocol": {"reduction": "quartile", "clock": "cpu", "rounds": 8},
     }
 )
@@ -20,6 +21,9 @@ MODEL = Metadata.of(
         ({"batch_size": 1}, ["batch_size"]),
         ({"device_name": "B", "threads": 2}, ["device_name", "threads"]),
         ({"seed": 3}, []),
+        ({"cuda_graph": True}, ["cuda_graph"]),
+        ({"tf32": True, "channels_last": True}, ["tf32", "channels_last"]),
+        ({"trt_builder": "torch2trt"}, ["trt_builder"]),
         ({"protocol": {"reduction": "quartile", "clock": "wall", "rounds": 9}}, ["clock"]),
     ],
 )
