@@ -30,7 +30,6 @@ import numpy as np
 
 from nas.latency_table import LatencyTable
 from nas.latency_target import all_multipliers
-from nas.search_space import SearchSpace
 from pipeline.latency.plots import plot_latency_table
 from pipeline.search.plots import plot_widths
 from utils.errors import UserError, exits_with_one_line
@@ -184,7 +183,7 @@ def main():
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     table = measure_and_fit()
-    space = SearchSpace.of(table.metadata, table.source)
+    space = table.space
     plot_latency_table(table, space, FOLDER / "latency_table.png")
 
     found = search(framework)

@@ -12,6 +12,7 @@ import numpy as np
 
 from models.operations import IMAGES, Add, Classify, Convolve, MaxPool, steps_of, widths_of
 from utils.errors import UserError
+from utils.json_types import MOST_CHANNELS
 
 
 @dataclass(frozen=True)
@@ -159,8 +160,10 @@ class Description:
                 f"{len(self.widths)} layers"
             )
         for number, width in zip(configuration, self.widths, strict=True):
-            if number <= 0:
-                raise UserError(f"width {number} of {width.name} must be greater than 0")
+            if not 0 < number <= MOST_CHANNELS:
+                raise UserError(
+                    f"width {number} of {width.name} is not greater than 0, at most {MOST_CHANNELS}"
+                )
         return tuple(configuration)
 
     def check_within(self, configuration, greatest):

@@ -191,6 +191,10 @@ def steps_of(operations):
     kinds = [type(operation) for operation in operations]
     if Classify not in kinds or kinds.index(Classify) != len(kinds) - 1:
         raise UserError("the last operation of a network, and no other, is Classify")
+    read = {source for step in steps for source in step.sources}
+    for step in steps[:-1]:
+        if step.name not in read:
+            raise UserError(f"no operation reads the result of {step.name}")
     widths = widths_of(steps)
     return tuple(_with_readers(step, steps[i + 1 :], widths) for i, step in enumerate(steps))
 
@@ -207,6 +211,8 @@ def _read(step, maps):
             raise UserError(f"{step.name} reads {source!r}, and no operation before has this name")
     if step.name in maps:
         raise UserError(f"two operations have the name {step.name!r}")
+    if len(set(step.sources)) < len(step.sources):
+        raise UserError(f"{step.name} adds the result of {step.sources[0]} to itself")
     (channels, reduction), *others = (maps[source] for source in step.sources)
     for other, other_reduction in others:
         if other != channels or isinstance(other, Width) is not isinstance(channels, Width):

@@ -14,6 +14,7 @@ from nas.latency_target import feasible_uniform
 from nas.transitions import pack_pairwise
 
 BINS = 2000  # of the latency target, in which random_feasible counts configurations
+ATTEMPTS = 100  # draws per answer of random_feasible, at most
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,11 @@ def widest_uniform(space, unary, constraints):
     constraint values are interpolated.
     """
     for network in feasible_uniform(space, constraints):
-        score = sum(
-            scores[weights > 0] @ weights[weights > 0]
-            for scores, weights in zip(map(np.asarray, unary), network.weights, strict=True)
-        )
+        score = network.place.score(unary)
         if score > -np.inf:  # all its widths were drawn
             return UniformAnswer(
                 states=(),
-                score=float(score),
+                score=score,
                 values=network.values,
                 multiplier=network.multiplier,
                 widths=network.configuration,
@@ -92,12 +90,12 @@ def _price(wide, slim, weights):
     return (0, cost / saved) if saved > 0 else (1, cost)
 
 
-def random_feasible(unary, constraints, rng, count, attempts=100):
+def random_feasible(unary, constraints, rng, count):
     """Return `count` Answers, drawn uniformly from all feasible configurations.
 
     Rounds every latency down to a bin of the first limit, draws uniformly, by counting, from the
     configurations that then satisfy it, and rejects the infeasible ones. If most are rejected, near
-    the fastest configuration or under a tighter second constraint, `attempts` draws per answer may
+    the fastest configuration or under a tighter second constraint, ATTEMPTS draws per answer may
     yield fewer answers.
     """
     pairwise, target_ms = constraints[0].pairwise, constraints[0].limit
@@ -111,7 +109,7 @@ def random_feasible(unary, constraints, rng, count, attempts=100):
     parts = latency / target_ms * BINS if target_ms > 0 else np.where(latency > 0, np.inf, 0)
     bins = np.floor(np.clip(parts - 1e-9, 0, BINS + 1)).astype(np.int64)
     answers = []
-    for _ in range(attempts):
+    for _ in range(ATTEMPTS):
         for drawn in _draw(bins, transitions, rng.random((count, len(seen)))):
             if drawn[0] < 0:
                 return []

@@ -106,13 +106,23 @@ class Chain:
             pairs = ((values[layer], *self.layers[layer]) for layer in segment)
             yield [v[at[i], at[o]] + np.zeros_like(fit, v.dtype) for v, i, o in pairs], fit
 
-    def blocks(self, values, forbidden=np.inf):
+    def shared(self, number, rows, columns):
+        """Yield (width, its choices in states of a node, its choices in states of the next one).
+
+        number: of the node; rows, columns: states of the two nodes
+        All widths of both nodes are yielded.
+        """
+        before, after = self._choices[number : number + 2]
+        for width in before.keys() & after.keys():
+            yield width, before[width][rows], after[width][columns]
+
+    def blocks(self, values):
         """Return the sums of values over the layers of each segment, as one array per segment.
 
-        values: as for `spread`; `forbidden` marks states that do not fit together
+        values: as for `spread`; states that do not fit together have an infinite sum
         """
         return [
-            np.where(fit, sum(layers, start=np.zeros(fit.shape)), forbidden)
+            np.where(fit, sum(layers, start=np.zeros(fit.shape)), np.inf)
             for layers, fit in self.spread(values)
         ]
 

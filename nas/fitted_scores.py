@@ -22,6 +22,7 @@ from scipy.linalg import block_diag, cho_factor, cho_solve
 from scipy.optimize import minimize, nnls
 
 from nas.noise import DrawnScores
+from utils.errors import UserError
 
 LEAST = 10  # sub-networks, the fewest to estimate hyperparameters from
 FOLDS = 10  # of the validation on sub-networks left out
@@ -123,11 +124,14 @@ class FittedScores:
         """
         prior: a Prior; states: (n, N), sub-networks of widths that have a score; losses: (n,)
         hyper: the Hyperparameters; estimated if not given
-        Raises ValueError for a loss that is not finite and greater than 0.
+        Raises UserError for a loss that is not finite and greater than 0.
         """
         losses = np.asarray(losses, dtype=float)
         if not (np.isfinite(losses) & (losses > 0)).all():
-            raise ValueError("the loss of a sub-network is not a number greater than 0")
+            raise UserError(
+                "the loss of a sub-network is not a number greater than 0: the training has "
+                "diverged, try a lower --lr"
+            )
         self.prior, self.states, self.losses = prior, np.asarray(states), losses
         self._features, self._scores = prior.features(states), -np.log(losses)
         self.hyper = hyper or Hyperparameters.most_likely(self._features, self._scores, prior)

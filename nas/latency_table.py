@@ -115,7 +115,7 @@ class LatencyTable:
 
         configuration: one width per layer. Raises UserError if the table lacks a variable.
         """
-        network = self._space.description
+        network = self.space.description
         if len(configuration) != len(network.widths):
             raise UserError(
                 f"configuration has {len(configuration)} widths, "
@@ -123,7 +123,7 @@ class LatencyTable:
             )
         total = 0.0
         layers = zip(
-            network.layers, self._layer_types, network.channels(configuration), strict=True
+            network.layers, self.space.layer_types, network.channels(configuration), strict=True
         )
         for layer, layer_type, channels in layers:
             variable = layer_type.with_channels(*channels)
@@ -163,7 +163,7 @@ class LatencyTable:
         )
 
     def _advice_on_widths(self, space):
-        own = SearchSpace.of(self.metadata, self.source)
+        own = self.space
         multipliers = np.linspace(own.min_width, own.max_width, own.levels)
         ends = [np.isclose(multipliers, end) for end in (space.min_width, space.max_width)]
         if all(map(np.any, ends)):
@@ -185,30 +185,33 @@ class LatencyTable:
         values = self.values(space)
         return space.chain.pairwise([values[block] for block in space.blocks])
 
+    @cached_property
+    def space(self):
+        """The SearchSpace that the metadata state.
+
+        An input size and a number of classes that they do not state are read from the entries.
+        """
+        fields = dict(self.metadata.search_space)
+        if "input_size" not in fields:
+            fields["input_size"] = self._the(_is_first, "first convolution").in_size[0]
+        if "classes" not in fields:
+            fields["classes"] = self._the(lambda v: v.bias, "classifier").out_channels
+        return SearchSpace.from_dict(fields, f"{metadata_path(self.source)}: bad search_space")
+
     @property
     def input_size(self):
-        """The side of the images that the table was made for, read from the first convolution."""
-        return self._the(_is_first, "first convolution").in_size[0]
+        """The side of the images that the table was made for."""
+        return self.space.input_size
 
     @property
     def network(self):
         """The name of the network that the table was made for."""
-        return SearchSpace.of(self.metadata, self.source).network
+        return self.space.network
 
     @property
     def classes(self):
-        """The number of classes that the table was made for, read from the classifier."""
-        return self._the(lambda v: v.bias, "classifier").out_channels
-
-    @cached_property
-    def _space(self):
-        """The search space that the metadata state, for the table's own input size and classes."""
-        own = SearchSpace.of(self.metadata, self.source)
-        return replace(own, input_size=self.input_size, classes=self.classes)
-
-    @cached_property
-    def _layer_types(self):
-        return self._space.layer_types
+        """The number of classes that the table was made for."""
+        return self.space.classes
 
     def _the(self, is_wanted, name):
         for variable in self.entries:

@@ -1,16 +1,15 @@
 """Latency targets as users state them: in ms, as a share of the widest network, as a MobileNet's.
 
-Predictions for widths between those of a table are interpolated bilinearly in the widths of
-neighbouring layers.
+Predictions for widths between those of a table are interpolated: see nas.interpolation.Place.
 """
 
-import functools
 import itertools
 import re
 from dataclasses import dataclass
 
 import numpy as np
 
+from nas.interpolation import Place
 from utils.errors import UserError
 
 NUMBER = r"(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)"
@@ -34,15 +33,9 @@ class LatencyTarget:
         if self.unit == "ms":
             return self.number
         if self.unit == "%":
-            return self.number / 100 * between(pairwise, place(space, space.largest))
+            return self.number / 100 * Place(space, space.largest).value(pairwise)
         configuration = space.description.parse(self.text)
-        target_ms = between(pairwise, place(space, configuration, self.text))
-        if target_ms == np.inf:
-            raise UserError(
-                f"target {self.text}: its widths are between those of the search space, and layers "
-                "share them: give it in ms or per cent"
-            )
-        return target_ms
+        return Place(space, configuration, self.text).value(pairwise)
 
 
 def parse_target(text):
@@ -59,39 +52,6 @@ def parse_target(text):
     return LatencyTarget(text.strip(), value, {"%": "%", "ms": "ms", "": "ms"}.get(unit, "x"))
 
 
-def place(space, configuration, name="a network"):
-    """Return where widths lie among the choices of a SearchSpace: weights of each node's states.
-
-    A width that is a choice has one weight, of 1; one between two choices has two, which make it
-    their weighted mean. So w_n @ scores_n interpolates scores, w_n @ block @ w_(n+1) latencies.
-    Raises UserError, naming the layer, for widths that are narrower or wider than all choices.
-    """
-    of_widths = []
-    for layer, (width, widths) in enumerate(zip(configuration, space.choices, strict=True), 1):
-        if not widths[0] <= width <= widths[-1]:
-            raise UserError(
-                f"{name} has width {width} in layer {layer}, "
-                f"the search space has {widths[0]} to {widths[-1]}"
-            )
-        of_widths.append([np.interp(width, widths, unit) for unit in np.eye(len(widths))])
-    return [
-        functools.reduce(np.multiply.outer, (np.array(of_widths[w]) for w in node)).ravel()
-        for node in space.chain.nodes
-    ]
-
-
-def between(pairwise, weights):
-    """Return the sum of pairwise potentials, interpolated, at weights that `place` returned.
-
-    Infinite where neighbours share a width that lies between two choices.
-    """
-    total = 0.0
-    for (before, after), block in zip(itertools.pairwise(weights), pairwise, strict=True):
-        rows, columns = np.flatnonzero(before), np.flatnonzero(after)
-        total += before[rows] @ np.asarray(block)[np.ix_(rows, columns)] @ after[columns]
-    return float(total)
-
-
 @dataclass(frozen=True)
 class UniformNetwork:
     """A network of one width multiplier, and its interpolated value of each constraint."""
@@ -99,7 +59,7 @@ class UniformNetwork:
     multiplier: float
     configuration: tuple[int, ...]
     values: tuple[float, ...]
-    weights: list  # where its widths lie: see `place`
+    place: Place  # of its widths
 
 
 def feasible_uniform(space, constraints):
@@ -110,10 +70,10 @@ def feasible_uniform(space, constraints):
     """
     for multiplier in reversed(all_multipliers(space)):
         configuration = space.description.scaled(multiplier)
-        weights = place(space, configuration)
-        values = tuple(between(constraint.pairwise, weights) for constraint in constraints)
+        place = Place(space, configuration)
+        values = tuple(place.value(constraint.pairwise) for constraint in constraints)
         if all(each.admits(value) for value, each in zip(values, constraints, strict=True)):
-            yield UniformNetwork(multiplier, configuration, values, weights)
+            yield UniformNetwork(multiplier, configuration, values, place)
 
 
 def all_multipliers(space):

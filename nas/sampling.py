@@ -48,7 +48,8 @@ class BiasedSampler:
 
     def _gains(self):
         """Return how many of the least-seen variables each transition holds, (T,)."""
-        least = np.append(self.counts == self.counts.min(), False)
+        fewest = self.counts[self.space.occurring].min()
+        least = np.append(self.counts == fewest, False)
         return least[self._variables].sum(axis=1, dtype=np.float64)
 
 

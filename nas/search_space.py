@@ -136,6 +136,15 @@ class SearchSpace:
         return tuple(index), tuple(blocks)
 
     @cached_property
+    def occurring(self):
+        """Which variables networks hold, bools: a layer between equal widths never has two."""
+        occurring = np.zeros(len(self.variables), dtype=bool)
+        for layer, block in zip(self.description.layers, self.blocks, strict=True):
+            tied = isinstance(layer.inputs, NetworkWidth) and layer.inputs == layer.outputs
+            occurring[np.diag(block) if tied else block] = True
+        return occurring
+
+    @cached_property
     def chain(self):
         """The Chain that is searched."""
         return Chain.of(self.description, self.sizes)

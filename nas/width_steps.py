@@ -40,7 +40,7 @@ class Step:
 
 @dataclass(frozen=True)
 class DominatedWidth:
-    """A width that a wider one of the same layer makes pointless: it is on average not slower."""
+    """A width whose layer has a wider one that is not slower on average; "always": pointless."""
 
     layer: int  # counted from 1
     width: int
@@ -55,31 +55,33 @@ class WidthCosts:
     def __init__(self, values_ms, space):
         """values_ms: the latency of each of space.variables in ms per image."""
         self.space = space
-        self._blocks = [values_ms[block] for block in space.blocks]
-        # A uniformly drawn network takes one entry of each block, all equally likely.
-        self.mean_ms = float(sum(block.mean() for block in self._blocks))
+        # Per width (block, axis of its choices) for each layer that reads or writes it.
+        self._uses_of = [[] for _ in space.choices]
+        self.mean_ms = 0.0  # of a uniformly drawn network, which takes one entry of each block
+        for layer, indices in zip(space.description.layers, space.blocks, strict=True):
+            block, ends = values_ms[indices], [(layer.inputs, 0), (layer.outputs, 1)]
+            if layer.inputs == layer.outputs:
+                block, ends = np.diag(block)[:, None], [(layer.inputs, 0)]
+            self.mean_ms += float(block.mean())
+            for channels, axis in ends:
+                if channels in space.description.widths:
+                    use = block, axis
+                    self._uses_of[space.description.widths.index(channels)].append(use)
 
     @cached_property
     def curves_ms(self):
         """Per layer the mean latency that a width adds to a network, over the narrowest one's."""
         return [curve - curve[0] for curve in map(self._cost, range(len(self.space.choices)))]
 
-    def _uses(self, width):
-        """Return (block, axis of the width's choices) for each layer that writes or reads it."""
-        network = self.space.description
-        layers = list(zip(network.layers, self._blocks, strict=True))
-        wanted = network.widths[width]
-        written = [(block, 1) for layer, block in layers if layer.outputs == wanted]
-        return written + [(block, 0) for layer, block in layers if layer.inputs == wanted]
-
     def _cost(self, width):
         """Return the mean cost of each choice of a width: as an output, and as an input."""
-        return sum(block.mean(axis=1 - axis) for block, axis in self._uses(width))
+        return sum(block.mean(axis=1 - axis) for block, axis in self._uses_of[width])
 
     def _differences(self, width, narrow, wide):
         """Return (mean, least, greatest) of what `wide` costs more than `narrow`, by position."""
         differences = [
-            block.take(wide, axis) - block.take(narrow, axis) for block, axis in self._uses(width)
+            block.take(wide, axis) - block.take(narrow, axis)
+            for block, axis in self._uses_of[width]
         ]
         return [float(sum(f(each) for each in differences)) for f in (np.mean, np.min, np.max)]
 

@@ -93,6 +93,17 @@ def test_generate_repeats_each_network(tmp_path, devices):
     assert len(devices[0].prepared) == 7  # each repetition is built afresh; and the reference
 
 
+def test_answers_in_the_file_are_no_draws(tmp_path):
+    """Oracle: the networks that are drawn where no search has added its answers."""
+    path, options = tmp_path / "s.jsonl", ["-R", 3]
+    expected = [line[0] for line in generate(tmp_path / "whole.jsonl", "-N", 4, *options)]
+    lines = generate(path, "-N", 2, *options)
+    answers = [[widths, ms, {**details, "answer": True}] for widths, ms, details in lines[:4]]
+    path.write_text("".join(json.dumps(line) + "\n" for line in [*lines, *answers]))
+    lines = generate(path, "-N", 5, *options)
+    assert [line[0] for line in lines[10:]] == expected[6:11]
+
+
 def test_generate_with_nothing_left_to_do_measures_nothing(tmp_path, devices):
     generate(tmp_path / "s.jsonl", "-N", 3)
     before = (tmp_path / "s.jsonl").read_bytes()

@@ -14,12 +14,14 @@ Natural = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
 Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]  # nor NaN
 NotNegative = Annotated[float, Meta(ge=0, le=1e12)]
+AboveZero = Annotated[float, Meta(gt=0, le=1e12)]
 Milliseconds = Annotated[float, Meta(ge=LEAST_MS, le=MOST_MS)]
 InputSize = Annotated[int, Meta(ge=1, le=16_384)]
 Classes = Annotated[int, Meta(ge=2, le=10_000_000)]
 WidthMultiplier = Annotated[float, Meta(gt=0, le=100)]
 Levels = Annotated[int, Meta(ge=1, le=1000)]
-Width = Annotated[int, Meta(ge=1, le=65_536)]
+MOST_CHANNELS = 65_536
+Width = Annotated[int, Meta(ge=1, le=MOST_CHANNELS)]
 Stride = Annotated[int, Meta(ge=1, le=16)]
 
 

@@ -63,7 +63,7 @@ class Task:
     def open(cls, args):
         """Read what a command line names; UserError if it does not fit together."""
         table = LatencyTable.load(args.table)
-        space = SearchSpace.of(table.metadata, table.source)
+        space = table.space
         if space.network != MOBILENET_V1:
             raise UserError(f"the peers prune {MOBILENET_V1}, {args.table} is for {space.network}")
         trained = open_trained(

@@ -13,7 +13,6 @@ from benchmarks.retraining.peer_jobs import PEERS, job_name, peer_job
 from nas.constraint import Constraint
 from nas.latency_table import LatencyTable
 from nas.latency_target import feasible_uniform
-from nas.search_space import SearchSpace
 from networks import MOBILENET_V1, open_network
 from utils import checkpoints
 from utils.json_lines import read_lines
@@ -105,10 +104,10 @@ class Benchmark:
         """Return the latency table, once the job that makes it is done."""
         return LatencyTable.load(self.table_path)
 
-    @cached_property
+    @property
     def space(self):
         """Return the search space of the table."""
-        return SearchSpace.of(self.table.metadata, self.table.source)
+        return self.table.space
 
     def widest_uniform(self, target_ms):
         """Return the widest UniformNetwork of any multiplier that meets a target."""

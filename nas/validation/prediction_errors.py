@@ -8,6 +8,8 @@ from scipy.stats import spearmanrho
 
 from utils.errors import UserError
 
+BOOTSTRAPS = 1000
+
 
 @dataclass(frozen=True)
 class PredictionErrors:
@@ -55,22 +57,20 @@ class RelativeErrors:
     inside: float  # the share within a table's interval; NaN without one
 
 
-def errors_by_thirds(predicted_ms, measured_ms, range_ms=None, interval=None):
+def errors_by_thirds(predicted_ms, measured_ms, interval=None):
     """Return the RelativeErrors of the fastest, middle and slowest third of a latency range.
 
     predicted_ms, measured_ms: (networks,) in ms per image
-    range_ms: (fastest, slowest) that are divided, by default the predictions' own; the thirds are
-              equal on a logarithmic scale, so that the fast networks are more than a corner of
-              the first one
     interval: the table's Interval, whose coverage is `inside`
+    The thirds of the predictions' range are equal on a logarithmic scale, so that the fast networks
+    are more than a corner of the first one.
     Raises UserError if there is no network.
     """
     predicted_ms = np.asarray(predicted_ms, dtype=np.float64)
     measured_ms = np.asarray(measured_ms, dtype=np.float64)
     if not len(measured_ms):
         raise UserError("there is no network to validate on")
-    low_ms, high_ms = range_ms or (predicted_ms.min(), predicted_ms.max())
-    edges = np.geomspace(low_ms, high_ms, 4)
+    edges = np.geomspace(predicted_ms.min(), predicted_ms.max(), 4)
     third = np.searchsorted(edges[1:3], predicted_ms, side="right")
     return [
         relative_errors(
@@ -133,7 +133,7 @@ def partial_spearman(first, second, given):
     return (between - a * b) / rest**0.5 if rest > 1e-12 else float("nan")
 
 
-def spearman_interval(first, second, rng, level=0.9, draws=1000):
+def spearman_interval(first, second, rng, level=0.9):
     """Return (low, high) of the rank correlation of two arrays (n,), by the percentile bootstrap.
 
     Pairs are drawn with replacement; draws without a correlation are left out. NaN, NaN if all
@@ -142,7 +142,7 @@ def spearman_interval(first, second, rng, level=0.9, draws=1000):
     first, second = np.asarray(first), np.asarray(second)
     if np.isnan(spearman(first, second)):
         return float("nan"), float("nan")
-    picked = rng.integers(len(first), size=(draws, len(first)))
+    picked = rng.integers(len(first), size=(BOOTSTRAPS, len(first)))
     found = spearman(first[picked], second[picked])
     low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

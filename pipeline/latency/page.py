@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.search_space import SearchSpace
 from nas.validation.conformal import Interval
 from nas.width_steps import CLIFF, FREE, WidthCosts
 from pipeline.latency.fit_report import (
@@ -38,7 +37,7 @@ def write_report(table, path):
     says so. Raises UserError if the table lacks variables of its search space, or states its fit
     only in part.
     """
-    space = SearchSpace.of(table.metadata, table.source)
+    space = table.space
     if table.metadata.has_fit:
         refuse_partial_fit(table.metadata, table.source)
     costs = WidthCosts(table.values(space), space)
@@ -182,7 +181,10 @@ def dominated(costs):
         for each in found
     ]
     names = ("layer", "width", "not slower", "saves, ms", "for the neighbours' widths")
-    text = "A search never needs these: a wider choice of the same layer is not slower."
+    text = (
+        "A wider choice of the same layer is not slower: always, so that a search never needs the "
+        "width, or on average over the neighbours' widths."
+    )
     return [paragraph(text), table_of(names, rows)]
 
 
@@ -196,10 +198,11 @@ def coverage(fitted, space):
     counts = fitted.times_seen
     if len(counts) != len(space.variables):
         return [note("This table does not state how often its variables were sampled.")]
-    never = int((counts == 0).sum())
+    own = counts[space.occurring]
+    never = int((own == 0).sum())
     text = (
-        f"How often each of the {len(counts)} variables occurs in the samples: median "
-        f"{np.median(counts):g}, least {counts.min()}, most {counts.max()}. "
+        f"How often each of the {len(own)} variables occurs in the samples: median "
+        f"{np.median(own):g}, least {own.min()}, most {own.max()}. "
     )
     unseen = f"{never} were never seen (red): their values come from monotonicity and the prior."
     text += unseen if never else "Each was seen at least once."

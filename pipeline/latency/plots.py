@@ -160,10 +160,10 @@ def plot_width_costs(costs, path):
 def plot_coverage(counts, space, path):
     """Draw how many times each variable was sampled, one heat map per distinct layer.
 
-    counts: ints (variables,); a variable never seen is red
+    counts: ints (variables,); a variable that networks hold and that was never seen is red
     """
     colours = mpl.colormaps["Blues"].with_extremes(bad="tab:red")
-    seen = np.ma.masked_equal(np.asarray(counts), 0)
+    seen = np.ma.masked_array(counts, mask=(np.asarray(counts) == 0) & space.occurring)
     figure, panels = layer_grid(space, "How often each variable was sampled")
     for axes, layer in panels:
         most = max(1, seen[space.blocks[layer]].max() or 1)

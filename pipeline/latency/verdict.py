@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.search_space import SearchSpace
 from pipeline.latency.conditions import condition_differences
 from utils.errors import UserError
 from utils.formatting import as_typed, rounded_up
@@ -37,8 +36,7 @@ def open_target(target, table):
     """Return a target of `benchmark` in ms, None without one; table: a LatencyTable or None."""
     if target is None:
         return None
-    space = SearchSpace.of(table.metadata, table.source) if table else None
-    return resolved(target, space, table)
+    return resolved(target, table and table.space, table)
 
 
 def reference_of(table, metadata, target_ms):

@@ -15,7 +15,7 @@ from nas.validation.prediction_errors import partial_spearman, spearman, spearma
 from pipeline.search.sub_networks import RandomPart, evaluate
 from utils.images.batches import REESTIMATION_IMAGES
 from utils.json_lines import read_lines, write_lines
-from utils.json_types import Finite, Natural, checked
+from utils.json_types import AboveZero, Finite, Natural, checked
 from utils.processes import rank
 
 STREAM = 4  # sets the random numbers apart from those of training
@@ -32,7 +32,7 @@ class Line:
     seed: Natural  # of the images
     images: Natural
     configuration: list[Natural]
-    loss: Finite
+    loss: AboveZero
     left_out: Finite  # the loss that the fit to other sub-networks predicts
 
 

@@ -69,8 +69,7 @@ def warn_of_loose(constraints, space):
 
 def search_space_of(question, table):
     """Return the search space: the table's own, unless an option says otherwise."""
-    fields = {"input_size": table.input_size, "classes": table.classes}
-    fields |= table.metadata.search_space
+    fields = table.space.as_dict()
     for name in ("network", "input_size", "min_width", "max_width", "levels"):
         if getattr(question, name) is not None:
             fields[name] = getattr(question, name)

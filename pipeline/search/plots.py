@@ -20,7 +20,7 @@ EVALUATED = (("P", 70), ("X", 25))
 
 
 def plot_widths(configurations, space, path):
-    """Draw the width of each layer, relative to the widest, of several configurations.
+    """Draw the width of each layer, relative to its base width, of several configurations.
 
     configurations: name -> one width per layer; equal ones share a line. Each line is narrower than
     those below it, which stay visible where widths are the same. Writes a PNG.
@@ -41,7 +41,7 @@ def plot_widths(configurations, space, path):
         axes.step(layers, heights, where="mid", label=" = ".join(same), **style)
     axes.set_xticks(layers)
     axes.set_xlabel("layer")
-    axes.set_ylabel("width / MobileNet-v1's width")
+    axes.set_ylabel(f"width / {space.description.title}'s")
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", color="0.92")
     legend_above(axes, columns=4)

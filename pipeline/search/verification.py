@@ -20,7 +20,6 @@ from nas.answer import Answer
 from nas.constraint import InfeasibleError
 from nas.prior import PRIORS, SHARED
 from nas.sampling import CoveringSampler
-from nas.search_space import SearchSpace
 from nas.validation.conformal import Interval
 from nas.validation.validated_fit import fit_validated
 from pipeline.latency.conditions import condition_differences
@@ -183,8 +182,7 @@ def samples_to_extend(options, table):
     """
     paths = [options.samples] if options.samples else samples_of(table)
     _, space, metadata = load_samples(paths)
-    table_space = SearchSpace.of(table.metadata, table.source)
-    differences = [("search space", table_space, space)] if space != table_space else []
+    differences = [("search space", table.space, space)] if space != table.space else []
     differences += condition_differences(table.metadata, metadata)
     for name, ours, theirs in differences:
         raise UserError(

@@ -58,6 +58,7 @@ def test_named_networks_are_read():
     [
         ("16,32", "has 2 widths, MobileNet-v1 has 14 layers"),
         ("16,32,64,112,360,48,464,664,152,664,256,208,816,0", "layer 14"),
+        ("99999999999999999999" + 13 * ",8", "at most 65536"),
         ("16,-32", "not a list of widths"),
         ("__import__('os')", "not a list of widths"),
         ("", "not a list of widths"),

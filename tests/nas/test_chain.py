@@ -16,12 +16,13 @@ from nas.exact.pareto import front
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from nas.transitions import pack
+from networks import named
 from utils.errors import UserError
 from utils.metadata import Metadata
 
 SMALL = {
-    name: SearchSpace(32, 4, 0.5, 1.5, 3, network=f"tests/helpers/networks/{name}.py")
-    for name in ("inverted", "basic", "bottleneck")
+    name: SearchSpace(32, 4, 0.5, 1.5, 3, network=named(f"tests/helpers/networks/{name}.py"))
+    for name in ("inverted", "basic", "bottleneck", "constant", "equal")
 }
 each_kind = pytest.mark.parametrize("space", SMALL.values(), ids=SMALL)
 

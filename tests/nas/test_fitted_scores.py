@@ -13,6 +13,7 @@ from nas.fitted_scores import (
     score,
 )
 from nas.validation.prediction_errors import spearman
+from utils.errors import UserError
 
 SIZES = (1, 3, 4, 5)
 
@@ -165,7 +166,7 @@ def test_the_start_is_balanced():
 def test_a_loss_without_a_logarithm_is_refused(loss):
     prior = prior_of(truth_of(np.random.default_rng(0)), np.random.default_rng(0), 0.1)
     states = balanced(prior.seen, LEAST, np.random.default_rng(0))
-    with pytest.raises(ValueError, match="is not a number greater than 0"):
+    with pytest.raises(UserError, match="is not a number greater than 0"):
         FittedScores(prior, states, [1.0] * (LEAST - 1) + [loss])
 
 

@@ -7,6 +7,7 @@ import pytest
 from nas import mrf
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
+from networks import named
 from utils.errors import UserError
 from utils.json_lines import metadata_path, write_metadata
 from utils.metadata import Metadata
@@ -58,6 +59,7 @@ def test_a_reference_file_without_metadata_is_accepted_with_a_warning(table, tmp
     assert loaded.metadata == Metadata()
     assert loaded.predict(SPACE.largest) == 2 * 15
     assert (loaded.input_size, loaded.classes) == (64, 10)
+    assert loaded.space == replace(SearchSpace(), input_size=64, classes=10)
     np.testing.assert_array_equal(loaded.values(SPACE), 2.0)
 
 
@@ -213,3 +215,20 @@ def test_an_empty_file_is_an_error(tmp_path):
     path.write_text("")
     with pytest.raises(UserError, match=r"model\.jsonl is empty"):
         LatencyTable.load(path)
+
+
+def test_stated_sizes_count_where_the_first_layer_reads_smaller_maps(tmp_path):
+    """A pooling before the first convolution halves its map; oracle: the sum of the entries."""
+    (file := tmp_path / "pooled.py").write_text(
+        "from models.description import Description\n"
+        "from models.operations import Classify, Convolve, MaxPool, Width\n"
+        "def network(classes):\n"
+        "    a, b = Width('a', 8), Width('b', 16)\n"
+        "    parts = MaxPool('pooling'), Convolve('a', 3, a), Convolve('b', a, b)\n"
+        "    return Description('Pooled', (*parts, Classify(b, classes)))\n"
+    )
+    space = SearchSpace(32, 10, levels=3, network=named(str(file)))
+    metadata = Metadata.of({"search_space": space.as_dict()})
+    table = LatencyTable(dict.fromkeys(space.variables, 0.5), metadata)
+    assert (table.space, table.input_size) == (space, 32)
+    assert table.predict(space.largest) == 1.5

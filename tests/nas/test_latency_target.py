@@ -5,17 +5,15 @@ import pytest
 
 from benchmarks.oracles.synthetic_device import SyntheticDevice
 from nas.constraint import Constraint
+from nas.interpolation import Place
 from nas.latency_table import LatencyTable
 from nas.latency_target import (
     all_multipliers,
-    between,
     feasible_uniform,
     parse_target,
-    place,
 )
 from nas.search_space import SearchSpace
 from utils.errors import UserError
-from utils.metadata import Metadata
 
 SPACE = SearchSpace(32, 10)
 DEVICE = SyntheticDevice(SPACE)
@@ -78,10 +76,8 @@ def test_between_choices_latencies_are_interpolated():
     """Oracle: by hand in a space of two layers and widths 8 and 16, 80 and 160."""
     space = SearchSpace(32, 10, 1, 2, 2, base_widths=(8, 80), strides=(1, 1))
     pairwise = [np.array([[1.0, 2.0], [5.0, 10.0]])]
-    assert between(pairwise, place(space, (8, 80))) == 1
-    assert between(pairwise, place(space, (8, 120))) == 1.5
-    assert between(pairwise, place(space, (16, 100))) == 6.25
-    assert between(pairwise, place(space, (12, 120))) == 4.5
+    for widths, expected in (((8, 80), 1), ((8, 120), 1.5), ((16, 100), 6.25), ((12, 120), 4.5)):
+        assert Place(space, widths).value(pairwise) == expected
 
 
 def test_every_step_of_eight_channels_has_a_multiplier():
@@ -104,23 +100,39 @@ def test_feasible_uniform_networks_begin_with_the_widest_that_satisfies_all_cons
     assert found.values[0] <= limit_ms
     multipliers = all_multipliers(SPACE)
     wider = multipliers[multipliers.index(found.multiplier) + 1]
-    assert between(PAIRWISE, place(SPACE, SPACE.description.scaled(wider))) > limit_ms
+    assert Place(SPACE, SPACE.description.scaled(wider)).value(PAIRWISE) > limit_ms
     assert 0.5 < found.multiplier < 0.6
     assert not list(feasible_uniform(SPACE, [Constraint(PAIRWISE, 1e-6)]))
 
 
-def test_networks_whose_layers_share_widths_are_placed_on_their_choices():
-    """Oracle: the table's prediction; between two choices there is no latency."""
-    space = SearchSpace(32, 10, levels=3, network="mobilenet_v2")
+@pytest.mark.parametrize(
+    "network", ["mobilenet_v2", "resnet18", "tests/helpers/networks/constant.py"]
+)
+def test_where_layers_share_widths_costs_are_interpolated_layer_by_layer(network):
+    """Oracle: each layer's block at the weights of its own two widths, one layer at a time."""
+    space = SearchSpace(32, 10, levels=3, network=network)
     values = np.random.default_rng(0).random(len(space.variables))
-    table = LatencyTable(
-        dict(zip(space.variables, values, strict=True)),
-        Metadata.of({"search_space": space.as_dict()}),
-    )
+    entries = dict(zip(space.variables, values, strict=True))
+    table = LatencyTable(entries)
     pairwise = table.pairwise(space)
-    largest_ms = table.predict(space.largest)
+
+    def weights(channels, configuration):
+        if isinstance(channels, int):
+            return np.ones(1)
+        number = space.description.widths.index(channels)
+        units = np.eye(len(space.choices[number]))
+        at = (configuration[number], space.choices[number])
+        return np.array([np.interp(*at, unit) for unit in units])
+
+    for multiplier in (0.2, 0.43, 0.7, 1.21, 1.5):
+        widths = space.description.scaled(multiplier)
+        expected = sum(
+            weights(layer.inputs, widths) @ values[block] @ weights(layer.outputs, widths)
+            for layer, block in zip(space.description.layers, space.blocks, strict=True)
+        )
+        assert Place(space, widths).value(pairwise) == pytest.approx(expected, rel=1e-12)
+    largest_ms = values[space.path(space.largest)].sum()
     assert parse_target("100%").resolve(space, pairwise) == pytest.approx(largest_ms)
-    with pytest.raises(UserError, match="layers share them"):
-        parse_target("0.5xMOBILENET").resolve(space, pairwise)
-    networks = feasible_uniform(space, [Constraint(pairwise, np.inf)])
-    assert next(networks).configuration == space.largest
+    found = list(feasible_uniform(space, [Constraint(pairwise, np.inf)]))
+    assert found[0].configuration == space.largest
+    assert len(found) == len(all_multipliers(space))

@@ -5,6 +5,7 @@ import pytest
 
 from nas.sampling import BiasedSampler, _most
 from nas.search_space import SearchSpace
+from networks import named
 from networks.mobilenet_v1 import BASE_WIDTHS
 from utils.errors import UserError
 
@@ -156,7 +157,7 @@ def test_a_biased_draw_is_uniform_among_the_enumerated_best_paths():
 
 def test_biased_draws_of_a_network_with_shared_widths_see_every_variable_early():
     """Oracle: draws without bias see fewer; a draw holds each shared width once."""
-    space = SearchSpace(32, 4, 0.5, 1.5, 3, network="tests/helpers/networks/inverted.py")
+    space = SearchSpace(32, 4, 0.5, 1.5, 3, network=named("tests/helpers/networks/inverted.py"))
     sampler, rng = BiasedSampler(space), np.random.default_rng(0)
     for _ in range(9):  # the greatest number of pairs of a layer
         configuration = sampler.draw(rng)
@@ -166,3 +167,13 @@ def test_biased_draws_of_a_network_with_shared_widths_see_every_variable_early()
     for _ in range(9):
         sampler.draw(rng)
     assert sampler.counts.min() >= 1
+
+
+def test_biased_draws_look_at_variables_that_networks_hold_only():
+    """Oracle: 4 × 4 pairs of the last convolution need 16 draws, or few more, not 16 in 40."""
+    space = SearchSpace(32, 4, 0.5, 2, 4, network=named("tests/helpers/networks/equal.py"))
+    sampler, rng = BiasedSampler(space), np.random.default_rng(0)
+    for _ in range(20):
+        sampler.draw(rng)
+    assert sampler.counts[space.occurring].min() >= 1
+    assert not sampler.counts[~space.occurring].any()

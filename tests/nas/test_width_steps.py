@@ -5,6 +5,7 @@ from benchmarks.oracles.synthetic_device import SyntheticDevice
 from nas.latency_fit import fit
 from nas.search_space import SearchSpace
 from nas.width_steps import WidthCosts
+from networks import named
 
 SPACE = SearchSpace(
     input_size=32, classes=10, min_width=0.25, max_width=2.0, levels=8,
@@ -38,6 +39,20 @@ def test_curves_and_steps_equal_differences_of_whole_networks():
             assert step.mean_ms == pytest.approx(differences_ms.mean())
             assert step.least_ms == pytest.approx(differences_ms.min())
             assert step.greatest_ms == pytest.approx(differences_ms.max())
+
+
+def test_a_layer_between_equal_widths_has_no_pairs_of_different_ones():
+    """Oracle: the mean over all networks that have a width, enumerated."""
+    space = SearchSpace(32, 4, 0.5, 2, 4, network=named("tests/helpers/networks/equal.py"))
+    values_ms = np.random.default_rng(0).random(len(space.variables))
+    costs = WidthCosts(values_ms, space)
+    states = np.indices([len(widths) for widths in space.choices]).reshape(2, -1).T
+    totals_ms = values_ms[space.paths(states)].sum(axis=1)
+    assert costs.mean_ms == pytest.approx(totals_ms.mean())
+    for layer, widths in enumerate(space.choices):
+        means = np.array([totals_ms[states[:, layer] == s].mean() for s in range(len(widths))])
+        np.testing.assert_allclose(costs.curves_ms[layer], means - means[0])
+    assert set(np.flatnonzero(space.occurring)) == set(space.paths(states).ravel())
 
 
 def test_tiles_are_cliffs_and_the_steps_between_them_are_free():

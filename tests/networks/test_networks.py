@@ -107,6 +107,19 @@ WIDE, OTHER = Width("a", 16), Width("b", 16)
             [Convolve("one", 3, WIDE), Convolve("one", WIDE, WIDE), Classify(WIDE, 2)],
             "two operations have the name 'one'",
         ),
+        (
+            [
+                Convolve("one", 3, WIDE),
+                Convolve("aside", WIDE, OTHER),
+                Convolve("two", WIDE, WIDE, of="one"),
+                Classify(WIDE, 2),
+            ],
+            "no operation reads the result of aside",
+        ),
+        (
+            [Convolve("one", 3, WIDE), Add("sum", to="one"), Classify(WIDE, 2)],
+            "sum adds the result of one to itself",
+        ),
     ],
 )
 def test_descriptions_that_do_not_fit_together_name_the_operation(operations, message):

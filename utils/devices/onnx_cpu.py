@@ -15,7 +15,7 @@ LONGEST_REASON = 400  # characters
 class OnnxCpu(CpuDevice):
     """Loads networks as ONNX graphs.
 
-    name: of the device; runtime: its class in utils.devices.remote_agent
+    name: of the device; runtime: its class in utils.devices.cpu_runtimes
     """
 
     def __init__(self, name, runtime, workload):

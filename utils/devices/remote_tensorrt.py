@@ -1,7 +1,6 @@
 """Device `trt` behind an agent: engines built from ONNX graphs by TensorRT 8.5 to 11."""
 
 import tensorrt
-import torch
 
 from utils.devices.tensorrt_engine import Engine, TensorRtDevice
 from utils.devices.tensorrt_onnx import OnnxEngineBuilder
@@ -27,10 +26,6 @@ class RemoteTensorRt(TensorRtDevice):
         """Return the Engine of a serialized ONNX model."""
         serialized = self._builder.build(model)
         return Engine(self._runtime, serialized, self._stream, self._workload.dtype)
-
-    def free_memory_bytes(self):
-        """Return how many bytes of the device's memory are free."""
-        return torch.cuda.mem_get_info()[0]
 
 
 def open_device(name, workload):

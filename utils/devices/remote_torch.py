@@ -19,10 +19,6 @@ class RemoteTorchGpu(TorchGpu):
         """Return a function that runs a network, the bytes of a TorchScript file."""
         return self.prepare(Script(data))
 
-    def free_memory_bytes(self):
-        """Return how many bytes of the device's memory are free."""
-        return torch.cuda.mem_get_info()[0]
-
 
 class Script:
     """A network that has arrived as TorchScript."""

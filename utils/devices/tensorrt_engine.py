@@ -27,6 +27,10 @@ class TensorRtDevice:
         """Return clocks, temperature and throttle reasons, where the driver reports them."""
         return gpu_state()
 
+    def free_memory_bytes(self):
+        """Return how many bytes of the device's memory are free."""
+        return torch.cuda.mem_get_info()[0]
+
     def prepare(self, network):
         """Return the engine of a network and the function that enqueues it."""
         engine = self.build(network)

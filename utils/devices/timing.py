@@ -48,10 +48,10 @@ class Measurement:
         """The interquartile range."""
         return float(np.quantile(self.times_s, 0.75) - self.quartile_s)
 
-    def noise(self, reduction, rng, draws=BOOTSTRAPS):
+    def noise(self, reduction, rng):
         """Return the standard error of the reduced times, relative to them, by the bootstrap."""
         times_s = np.array(self.times_s)
-        drawn = rng.integers(len(times_s), size=(draws, len(times_s)))
+        drawn = rng.integers(len(times_s), size=(BOOTSTRAPS, len(times_s)))
         reduced_s = [Measurement(tuple(times_s[row])).reduced_s(reduction) for row in drawn]
         return float(np.std(reduced_s) / self.reduced_s(reduction))
 

@@ -38,6 +38,10 @@ class TorchGpu:
         """Return clocks, temperature and throttle reasons, where the driver reports them."""
         return gpu_state()
 
+    def free_memory_bytes(self):
+        """Return how many bytes of the device's memory are free."""
+        return torch.cuda.mem_get_info()[0]
+
     def prepare(self, network):
         """Return a function that runs the module of a network."""
         net = self._placed(network.module())

@@ -104,3 +104,10 @@ def test_a_table_for_another_space_is_refused_and_nothing_is_written(samples, tm
     with pytest.raises(UserError, match="made for input size 32 and 10 classes"):
         write_report(table, tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
+
+
+def test_a_table_without_metadata_is_of_its_own_input_size(tmp_path):
+    space = SearchSpace(input_size=64, classes=10)
+    table = LatencyTable({variable: 1.0 for variable in space.variables})
+    write_report(table, tmp_path / "page.html")
+    assert "input 64×64, 10 classes" in (tmp_path / "page.html").read_text()
