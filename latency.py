@@ -91,9 +91,11 @@ def generate(args):
     remove_leftovers(Path(args.samples).parent)
     space = search_space(args)
     cache = None if is_special(args.samples) else f"{args.samples}.timing_cache"
-    workload, protocol = measuring(args, space.input_size, space.classes, timing_cache=cache)
+    begun = begun_metadata(args.samples)
+    sizes = space.input_size, space.classes
+    workload, protocol = measuring(args, *sizes, timing_cache=cache, begun=begun)
     device = open_device(args.device, workload, host_of(args))
-    drawn = drawing(args, begun_metadata(args.samples))
+    drawn = drawing(args, begun)
     metadata = describe(args.device, device, workload, protocol, space, drawn)
     check = StoppingCheck(args.until, space, bool(protocol.rounds), args.seed)
     with SamplesFile(args.samples, metadata, space, args.save_every) as file:

@@ -21,11 +21,11 @@ import numpy as np
 
 from nas.search_space import SearchSpace
 from utils.devices import DEVICES, open_device
-from utils.devices.bench import Bench, Protocol
+from utils.devices.bench import Bench, Protocol, usual_rounds
 from utils.devices.workload import Workload
 
-RUNS = 24  # timed runs in rounds: 8 rounds of 3, each after an untimed one, and the reference
-UNTIMED = 10
+RUNS = 24  # timed runs in rounds: 4 rounds of 6, each after 3 untimed ones, and the reference
+WARMUP = 10
 STATISTICS = ("mean", "median", "min", "quartile")
 
 
@@ -84,9 +84,9 @@ def main():
     networks = [space.network_of(space.draw_uniform(rng)) for _ in range(args.networks)]
     settings = {"batch_size": args.batch_size, "input_size": args.input_size, "classes": 10}
     wall, cpu = (Workload(**settings, clock=clock) for clock in ("wall", "cpu"))
-    in_rounds = Protocol(RUNS, UNTIMED, rounds=RUNS // 3, clock="cpu")
-    # As long as 8 rounds of 4 runs, plus a quarter as many of the reference: all of them are timed.
-    in_a_row = Protocol(RUNS * 4 // 3 * 5 // 4, UNTIMED)
+    in_rounds = Protocol(RUNS, WARMUP, rounds=usual_rounds(RUNS), clock="cpu")
+    # As long as the rounds, plus a quarter as many runs of the reference: all of them are timed.
+    in_a_row = Protocol((RUNS + in_rounds.rounds * in_rounds.untimed) * 5 // 4, WARMUP)
     protocols = {
         "in a row, wall time": (wall, in_a_row),
         "in a row, CPU time": (cpu, in_a_row),

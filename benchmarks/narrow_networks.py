@@ -105,8 +105,7 @@ class Runtime:
         self.space = SearchSpace(args.input_size, args.classes)
         self.path = Path(args.file)
         self.workload = Workload(1, args.input_size, args.classes, clock="cpu")
-        rounds = -(-args.iterations // 3)
-        self.protocol = Protocol(args.iterations, rounds=rounds, reduction="quartile", clock="cpu")
+        self.protocol = Protocol.for_device(args.device, 1, iterations=args.iterations)
         self.device = open_device(args.device, self.workload)
 
     def measure(self, plan):

@@ -10,7 +10,7 @@ from nas.latency_table import LatencyTable
 from nas.sampling import CoveringSampler, draw_configurations
 from nas.search_space import SearchSpace
 from tests.helpers.stand_in_device import StandInDevice, law_ms
-from utils.json_lines import Appender, read_lines, read_metadata
+from utils.json_lines import Appender, metadata_path, read_lines, read_metadata
 
 TINY = ["--input-size", "32", "--classes", "10", "-B", "2", "-I", "4", "-W", "1"]
 SPACE = SearchSpace(32, 10, levels=3)
@@ -70,7 +70,8 @@ def test_metadata_say_what_was_measured_and_how(tmp_path):
         "iterations": 4,
         "warmup": 1,
         "warmup_time_s": 0,
-        "rounds": 2,
+        "rounds": 4,
+        "untimed": 3,
         "group_size": 20,
         "reduction": "quartile",
         "clock": "cpu",
@@ -91,6 +92,19 @@ def test_generate_repeats_each_network(tmp_path, devices):
     lines = generate(tmp_path / "s.jsonl", "-N", 2, "-R", 3)
     assert [widths for widths, *_ in lines] == [lines[0][0]] * 3 + [lines[3][0]] * 3
     assert len(devices[0].prepared) == 7  # each repetition is built afresh; and the reference
+
+
+def test_a_file_goes_on_with_the_rounds_that_it_was_begun_with(tmp_path):
+    """Oracle: the metadata; an old file states no untimed runs, of which there was one."""
+    path = tmp_path / "s.jsonl"
+    generate(path, "-N", 1, "-I", 12, "--rounds", 6)
+    generate(path, "-N", 2, "-I", 12)
+    metadata = json.loads(metadata_path(path).read_text())
+    assert (metadata["protocol"]["rounds"], metadata["protocol"]["untimed"]) == (6, 3)
+    del metadata["protocol"]["untimed"]
+    metadata_path(path).write_text(json.dumps(metadata))
+    assert len(generate(path, "-N", 3, "-I", 12)) == 3
+    assert "untimed" not in json.loads(metadata_path(path).read_text())["protocol"]
 
 
 def test_answers_in_the_file_are_no_draws(tmp_path):

@@ -35,6 +35,7 @@ class Protocol(Struct, frozen=True):
     group_size: Positive | UnsetType = UNSET
     reduction: Literal[REDUCTIONS] | UnsetType = UNSET
     clock: Literal[tuple(CLOCKS)] | UnsetType = UNSET
+    untimed: Natural | UnsetType = UNSET  # in files from before there was a choice: one
 
 
 class Drawing(Struct, frozen=True):

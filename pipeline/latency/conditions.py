@@ -1,7 +1,5 @@
 """Comparing the conditions that a latency table was made in with those of other measurements."""
 
-from dataclasses import asdict
-
 from msgspec import UNSET
 
 from utils.errors import UserError
@@ -27,7 +25,7 @@ def describe(device_name, device, workload, protocol, space, drawn):
             "device": device_name,
             **device.describe(),
             **{name: getattr(workload, name) for name in OF_THE_WORKLOAD},
-            "protocol": {**asdict(protocol), "reference": space.description.reference},
+            "protocol": {**protocol.as_dict(), "reference": space.description.reference},
             "search_space": space.as_dict(),
             **drawn,
         }

@@ -1,5 +1,7 @@
 """The options that say what is timed, on what and how; and the workload and protocol they make."""
 
+from msgspec import UNSET
+
 from networks import CHOICES, MOBILENET_V1, named
 from utils.command_line import (
     add_command,
@@ -13,7 +15,7 @@ from utils.command_line import (
     positive,
 )
 from utils.devices import DEVICES
-from utils.devices.bench import Protocol
+from utils.devices.bench import ONE_UNTIMED, Protocol
 from utils.devices.remote_pipe import PYTHON, SSH, Host
 from utils.devices.timing import REDUCTIONS
 from utils.devices.workload import CLOCKS, DTYPES, Workload
@@ -76,7 +78,7 @@ def _add_protocol(add):
         "--rounds",
         type=natural,
         help="rounds in which groups of networks are timed, a few runs each; 0: each in a row "
-        "(CPU runtimes: one round per 3 runs; others: 0)",
+        "(CPU runtimes: one round per 6 runs, at least 4; others: 0)",
     )
     add("--group-size", type=positive, default=Protocol.group_size, help="networks in a group")
     add(
@@ -104,19 +106,27 @@ def host_of(args):
     return Host(args.host, args.remote_shell, args.remote_python)
 
 
-def measuring(args, input_size, classes, timing_cache=None):
-    """Return the Workload and the Protocol that the arguments say, for networks of these sizes."""
+def measuring(args, input_size, classes, timing_cache=None, begun=None):
+    """Return the Workload and the Protocol that the arguments say, for networks of these sizes.
+
+    begun: the Metadata of a samples file, whose rounds are gone on with; None where there is none
+    """
     command = command_of(args)
     if command and args.device != "command":
         raise UserError(f"--command goes with --device command, not with {args.device}")
+    rounds, untimed = args.rounds, None
+    if begun and begun.protocol.rounds is not UNSET:
+        rounds = begun.protocol.rounds if rounds is None else rounds
+        untimed = begun.protocol.untimed or ONE_UNTIMED
     protocol = Protocol.for_device(
         args.device,
         args.threads,
-        args.rounds,
+        rounds,
         args.reduction,
         args.clock,
         iterations=args.iterations,
         warmup=args.warmup,
+        untimed=untimed,
         warmup_time_s=args.warmup_time,
         group_size=args.group_size,
     )

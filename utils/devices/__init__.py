@@ -6,7 +6,7 @@ Each class has the same three verbs:
     release(handle)              free what prepare took
 Where a single run would cost more than it measures, a class has besides, or instead of `run`,
     visit(handle, repeats, untimed, seconds) -> [seconds, ...]   run untimed, then `repeats` batches
-    visits(handles, repeats)     yield what `visit` returns, for the networks of a round; optional
+    visits(handles, repeats, untimed)   yield what `visit` returns, for the networks of a round
 A network, such as models.network.Network, comes in four forms: module() for PyTorch,
 folded_weights(rng) in NumPy, onnx(batch_size, rng) and tflite(batch_size, rng) as the bytes of a
 file. For the metadata of a samples file, `describe()` says what the device is and `state()` what

@@ -2,14 +2,17 @@
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 from utils.devices.cpu_runtimes import free_memory_bytes
 from utils.devices.timing import Measurement, in_turn, time_in_a_row, time_in_rounds, visit
 from utils.errors import UserError
 
-RUNS_PER_ROUND = 3
+RUNS_PER_ROUND = 6  # with UNTIMED ones before them, what a visit finds cold weighs little
+UNTIMED = 3  # runs of a visit, until a network's weights and maps are where they stay
+ONE_UNTIMED = 1  # before runs in a row, and where a file does not state how many
+LEAST_ROUNDS = 4  # so that a slow minute does not fall on all runs of a network
 CPU_DEVICES = ("cpu", "litert", "onnxruntime", "openvino")
 
 
@@ -22,6 +25,7 @@ class Protocol:
     rounds:        number of rounds in which groups of networks are timed, a few runs at a time; 0:
                    all runs of a network follow each other
     group_size:    networks in a group
+    untimed:       untimed runs before the timed ones of each round
     reduction:     what turns the times into one latency, one of utils.devices.timing.REDUCTIONS
     clock:         "wall" or "cpu" time
     """
@@ -33,12 +37,17 @@ class Protocol:
     group_size: int = 20
     reduction: str = "median"
     clock: str = "wall"
+    untimed: int = UNTIMED
 
     @classmethod
     def for_device(
-        cls, device, threads, rounds=None, reduction=None, clock=None, warmup=None, **settings
-    ):
+        cls, device, threads, rounds=None, reduction=None, clock=None, warmup=None, untimed=None,
+        **settings,
+    ):  # fmt: skip
         """Return the protocol with its defaults filled in for a device.
+
+        On some processors a network's second and third run after another network's took 1.5 and
+        1.1 times as long as the later ones: hence UNTIMED. (See docs/results.md.)
 
         On a CPU, networks are timed in rounds, and with one thread by CPU time, which other
         processes and other tenants of the machine disturb least. Of all statistics, the lower
@@ -48,7 +57,7 @@ class Protocol:
         """
         on_cpu = device in CPU_DEVICES
         if rounds is None:
-            rounds = math.ceil(settings["iterations"] / RUNS_PER_ROUND) if on_cpu else 0
+            rounds = usual_rounds(settings["iterations"]) if on_cpu else 0
         if clock is None:
             clock = "cpu" if on_cpu and threads == 1 else "wall"
         if clock == "cpu" and not on_cpu:
@@ -63,7 +72,22 @@ class Protocol:
                 raise UserError("--warmup does not reach a command: give its own option, if any")
             warmup = 0
         warmup = cls.warmup if warmup is None else warmup
-        return cls(rounds=rounds, reduction=reduction, clock=clock, warmup=warmup, **settings)
+        if untimed is None:
+            untimed = UNTIMED if rounds and device != "command" else ONE_UNTIMED
+        settings |= {"rounds": rounds, "untimed": untimed}
+        return cls(reduction=reduction, clock=clock, warmup=warmup, **settings)
+
+    def as_dict(self):
+        """Return the fields that a file's metadata state."""
+        fields = asdict(self)
+        if self.untimed == ONE_UNTIMED:
+            del fields["untimed"]
+        return fields
+
+
+def usual_rounds(iterations):
+    """Return the number of rounds for so many timed runs of a network on a CPU."""
+    return max(min(iterations, LEAST_ROUNDS), math.ceil(iterations / RUNS_PER_ROUND))
 
 
 @dataclass(frozen=True)
@@ -141,9 +165,9 @@ class Bench:
 
     def _row(self, handle, iterations, advance=None):
         if not self._visits_itself:
-            self._visit_of(handle)(0, 1, 0.0)
+            self._visit_of(handle)(0, ONE_UNTIMED, 0.0)
             return time_in_a_row(partial(self.device.run, handle), iterations, advance)
-        times_s = self.device.visit(handle, iterations)
+        times_s = self.device.visit(handle, iterations, ONE_UNTIMED)
         if advance:
             advance(iterations)
         return Measurement(tuple(times_s))
@@ -159,9 +183,12 @@ class Bench:
         return partial(visit, partial(self.device.run, handle))
 
     def _in_rounds(self, handles, advance):
-        visits, made = [self._visit_of(each) for each in (*handles, self._handle)], in_turn
+        untimed = self.protocol.untimed
+        visits, made = [*handles, self._handle], in_turn
         if hasattr(self.device, "visits"):
-            visits, made = [*handles, self._handle], self.device.visits
+            made = partial(self.device.visits, untimed=untimed)
+        else:
+            visits = [partial(self._visit_of(each), untimed=untimed) for each in visits]
         measurements, reference = time_in_rounds(
             visits[:-1],
             visits[-1],

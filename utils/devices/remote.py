@@ -143,12 +143,12 @@ class RemoteDevice:
             raise cannot_run(network, self._told["runtime"], error) from None
         return number
 
-    def visit(self, number, repeats, untimed=1, seconds=SETTLE_S):
+    def visit(self, number, repeats, untimed, seconds=SETTLE_S):
         """Return the seconds of a few batches, after untimed ones that refill the caches."""
         (times_s,) = self.visits([number], repeats, untimed, seconds)
         return times_s
 
-    def visits(self, numbers, repeats, untimed=1, seconds=SETTLE_S):
+    def visits(self, numbers, repeats, untimed, seconds=SETTLE_S):
         """Yield what `visit` returns, for several networks."""
         runs = {"timed": repeats, "untimed": untimed, "seconds": seconds}
         with self._telling():

@@ -140,7 +140,7 @@ def runs_per_round(iterations, rounds):
     return [len(part) for part in np.array_split(np.arange(iterations), rounds)]
 
 
-def visit(run, repeats, untimed=1, seconds=SETTLE_S, clock=time.perf_counter):
+def visit(run, repeats, untimed, seconds=SETTLE_S, clock=time.perf_counter):
     """Return the seconds of a few runs, after untimed ones that refill the caches."""
     warm_up(run, untimed, seconds, clock)
     return [run() for _ in range(repeats)]

@@ -1,4 +1,4 @@
-"""A small network with a convolution that keeps its number of channels, as a user would write it."""
+"""A small network with a convolution between equal widths, as a user would write it."""
 
 from models.description import Description
 from models.operations import Add, Classify, Convolve, Width

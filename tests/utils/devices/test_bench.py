@@ -1,5 +1,6 @@
 """Measuring groups of networks on a stand-in device whose latencies are known."""
 
+import time
 from dataclasses import asdict
 
 import numpy as np
@@ -10,7 +11,7 @@ from networks.mobilenet_v1 import BASE_WIDTHS
 from networks.mobilenet_v1 import network as mobilenet_v1
 from pipeline.latency.samples import drift, sample_line
 from tests.helpers.stand_in_device import StandInDevice, law_ms
-from utils.devices.bench import Bench, Protocol
+from utils.devices.bench import Bench, Protocol, usual_rounds
 from utils.devices.workload import Workload
 from utils.errors import UserError
 
@@ -104,9 +105,9 @@ def test_a_group_takes_at_most_half_of_the_free_memory(monkeypatch):
 @pytest.mark.parametrize(
     ("device", "threads", "expected"),
     [
-        ("cpu", 1, {"rounds": 8, "clock": "cpu", "reduction": "quartile"}),
-        ("onnxruntime", 2, {"rounds": 8, "clock": "wall", "reduction": "min"}),
-        ("gpu", 1, {"rounds": 0, "clock": "wall", "reduction": "median"}),
+        ("cpu", 1, {"rounds": 4, "untimed": 3, "clock": "cpu", "reduction": "quartile"}),
+        ("onnxruntime", 2, {"rounds": 4, "clock": "wall", "reduction": "min"}),
+        ("gpu", 1, {"rounds": 0, "untimed": 1, "clock": "wall", "reduction": "median"}),
         ("trt", 1, {"rounds": 0, "clock": "wall", "reduction": "median"}),
     ],
 )
@@ -117,7 +118,29 @@ def test_defaults_depend_on_the_device(device, threads, expected):
 
 def test_what_is_asked_for_is_not_replaced():
     protocol = Protocol.for_device("cpu", 1, 0, "mean", "wall", iterations=24, warmup=3)
-    assert protocol == Protocol(24, 3, rounds=0, reduction="mean", clock="wall")
+    assert protocol == Protocol(24, 3, rounds=0, reduction="mean", clock="wall", untimed=1)
+
+
+@pytest.mark.parametrize(("iterations", "rounds"), [(1, 1), (3, 3), (12, 4), (24, 4), (60, 10)])
+def test_a_round_has_six_runs_but_there_are_four_rounds_if_there_are_four_runs(iterations, rounds):
+    assert usual_rounds(iterations) == rounds
+    assert Protocol.for_device("cpu", 1, iterations=iterations).rounds == rounds
+
+
+@pytest.mark.parametrize("untimed", [1, 3])
+def test_visits_begin_with_untimed_runs(untimed):
+    """Oracle: counts of the device's runs; one takes longer than a visit must be untimed."""
+    protocol = Protocol(iterations=6, warmup=0, rounds=2, untimed=untimed)
+    runs = []
+
+    class Slow(StandInDevice):
+        def run(self, configuration):
+            runs.append(configuration)
+            time.sleep(0.003)
+            return super().run(configuration)
+
+    measure(protocol, draw(1), Slow(WORKLOAD))
+    assert runs.count(draw(1)[0]) == 2 * (untimed + 3)
 
 
 @pytest.mark.parametrize(

@@ -58,12 +58,12 @@ def test_networks_are_prepared_visited_and_released(tmp_path, python, name, pack
     workload = dataclasses.replace(WORKLOAD, clock=clock)
     device = open_device(name, workload, piped(tmp_path, python))
     small, large = (device.prepare(network) for network in (SMALL, LARGE))
-    small_s, large_s = (min(device.visit(handle, 5)) for handle in (small, large))
+    small_s, large_s = (min(device.visit(handle, 5, 1)) for handle in (small, large))
     assert 0 < small_s < large_s
     assert device.run(small) > 0
     device.release(small)
     with pytest.raises(UserError, match=f"{NAME}: device {name} failed there, KeyError"):
-        device.visit(small, 1)
+        device.visit(small, 1, 1)
     assert len(device.visit(large, 7, 3, 0.0)) == 7
 
 

@@ -120,7 +120,7 @@ def log_of_rounds(networks, iterations, rounds, seed=0):
             log.append(name)
             return run()
 
-        return partial(visit, logged_run, clock=clock)
+        return partial(visit, logged_run, untimed=1, clock=clock)
 
     visits = [logged(network, 1.0 + network) for network in range(networks)]
     rng = np.random.default_rng(seed)
@@ -158,7 +158,7 @@ def test_short_runs_are_repeated_untimed_until_the_caches_are_filled():
         count.append(1)
         return clock.run_of(0.001)()
 
-    assert visit(run, 1, clock=clock) == [0.001]
+    assert visit(run, 1, 1, clock=clock) == [0.001]
     assert len(count) == 3
 
 
@@ -182,7 +182,7 @@ def test_a_slow_second_spoils_a_row_but_not_the_rounds():
     in_a_row = [time_in_a_row(run, 24) for _ in range(5)]
     assert max(one.quartile_s for one in in_a_row) == 2
     run, clock = machine()
-    rng, visited = np.random.default_rng(0), partial(visit, run, clock=clock)
+    rng, visited = np.random.default_rng(0), partial(visit, run, untimed=1, clock=clock)
     in_rounds, _ = time_in_rounds([visited] * 5, visited, iterations=24, rounds=8, rng=rng)
     assert {one.quartile_s for one in in_rounds} == {1.0}
 
@@ -190,7 +190,7 @@ def test_a_slow_second_spoils_a_row_but_not_the_rounds():
 def test_progress_counts_every_timed_run():
     clock = MockClock()
     advanced = []
-    visited = partial(visit, clock.run_of(1.0), clock=clock)
+    visited = partial(visit, clock.run_of(1.0), untimed=1, clock=clock)
     rng = np.random.default_rng(0)
     time_in_rounds([visited] * 3, visited, 7, 3, rng, advanced.append)
     assert sum(advanced) == 21
