@@ -5,10 +5,10 @@
 
 Tables of 100 samples of each design are compared on 100 random networks, the uniform networks of
 all multipliers, and 40 answers of searches for random scores with the table of the covering
-samples. On a runtime, all are timed in rounds beside the reference network, whose drift is divided
-out; each is a line of the file, and a second run goes on where the first one ended. On the
-synthetic devices nothing is timed, and the noise-free latency is the truth. Errors are relative,
-root mean square, in per cent.
+samples; these are timed a second time, which tells the noise. On a runtime, all are timed in rounds
+beside the reference network, whose drift is divided out; each is a line of the file, and a second
+run goes on where the first one ended. On the synthetic devices nothing is timed, and the noise-free
+latency is the truth. Errors are relative, root mean square, in per cent.
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -44,7 +44,9 @@ from utils.progress import progress_bar
 
 SAMPLES, HELD_OUT, FRONT = 100, 100, 40
 TESTS = ("random", "uniform multipliers", "front")
+AGAIN = ", again"  # the same networks, timed a second time
 WEIGHTS = (100.0, 100.0)  # K and R
+FAR = 0.1  # relative error
 
 
 def first_plan(space):
@@ -148,6 +150,7 @@ def compare(name, source):
     plan = first_plan(source.space)
     table = fit_covering(source.space, source.measure(plan))
     plan += [("front", configuration) for configuration in front(source.space, table)]
+    plan += [(f"{test}{AGAIN}", configuration) for test, configuration in plan if test in TESTS]
     samples = source.measure(plan)
     tests = {test: [each for each in samples if each[0] == test] for test in TESTS}
     counts = {
@@ -163,6 +166,7 @@ def compare(name, source):
         texts = [errors_text(counts[test] @ values_ms / truth_ms[test] - 1) for test in TESTS]
         tqdm.write(f"  {design:9} {prior:32}" + "".join(f"{text:>23}" for text in texts))
     intervals(table, tests)
+    repeatability(table, tests, samples)
 
 
 def fit_by_cross_validation(space, samples, prior):
@@ -186,6 +190,28 @@ def intervals(table, tests):
             inside = ", ".join(f"{100 * third.inside:.0f} of {third.networks}" for third in thirds)
             rms = 100 * relative_rms(predicted_ms, measured_ms)
             tqdm.write(f"  {test}: error {rms:.2f}; % inside the {kind} interval, thirds: {inside}")
+
+
+def repeatability(table, tests, samples):
+    """Print how far two measurements disagree, and how many predictions are far from both."""
+    for test, group in tests.items():
+        again = {c: ms for name, c, ms in samples if name == test + AGAIN}
+        _, configurations, first_ms = zip(*group, strict=True)
+        ratios = np.array(first_ms) / [again[c] for c in configurations]
+        noise = 100 * np.sqrt(np.mean(np.log(ratios) ** 2) / 2)
+        pairs = zip(configurations, first_ms, strict=True)
+        predicted = [(table.predict(c), (ms, again[c])) for c, ms in pairs]
+        far = sum(_is_far(ms, both) for ms, both in predicted)
+        tqdm.write(
+            f"  {test}: noise of one measurement {noise:.2f} %; more than {FAR:.0%} from both "
+            f"measurements: {far} of {len(group)}"
+        )
+
+
+def _is_far(predicted_ms, measured_ms):
+    """Return whether a prediction is FAR above, or below, all measurements."""
+    errors = [predicted_ms / ms - 1 for ms in measured_ms]
+    return min(errors) > FAR or max(errors) < -FAR
 
 
 def synthetic_devices(space):
