@@ -52,13 +52,24 @@ EPOCHS = {"widest": 3, "found": 4, "uniform": 4}
 SEEDS = (0, 1)  # of the trainings from scratch; two trainings at a time, a thread each
 
 
-def run(script, *arguments):
-    """Show a command and run it as a user would."""
+def run(script, *arguments, shown=True, output=None):
+    """Show a command and run it as a user would; return what it writes to output=subprocess.PIPE.
+
+    Raises UserError if it fails.
+    """
     command = [sys.executable, script, *map(str, arguments)]
-    print(f"\n$ python {shlex.join(command[1:])}", flush=True)
-    process = subprocess.run(command, check=False)
+    if shown:
+        print(f"\n$ python {shlex.join(command[1:])}", flush=True)
+    process = subprocess.run(command, check=False, stdout=output)
     if process.returncode:
         raise UserError(f"{script} ended with status {process.returncode}")
+    return process.stdout
+
+
+def benchmark(*arguments, shown=False):
+    """Return {"results": …, "metadata": …} that latency.py benchmark prints for its arguments."""
+    command = ("latency.py", "benchmark", "--json", *arguments)
+    return json.loads(run(*command, shown=shown, output=subprocess.PIPE))
 
 
 def measure_and_fit():
@@ -89,11 +100,8 @@ def search(framework):
 def measure(configurations):
     """Time configurations together; return the results of latency.py, in their order."""
     widths = [",".join(map(str, configuration)) for configuration in configurations]
-    options = [*DEVICE, *NETWORK, "--iterations", "30", "--json"]
-    command = [sys.executable, "latency.py", "benchmark", *options, *widths]
-    print(f"\n$ python {shlex.join(command[1:])}", flush=True)
-    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
-    results = {tuple(r["configuration"]): r for r in json.loads(printed)["results"]}
+    printed = benchmark(*DEVICE, *NETWORK, "--iterations", 30, *widths, shown=True)
+    results = {tuple(r["configuration"]): r for r in printed["results"]}
     return [results[configuration] for configuration in configurations]
 
 

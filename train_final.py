@@ -1,4 +1,4 @@
-"""Train MobileNet-v1 with one width per layer: the last step of the width search.
+"""Train a network with the widths that were found: the last step of the width search.
 
     python train_final.py --data-dir digits --input-size 32 --configuration 0.5xMOBILENET \\
         --num-epochs 10 --lr-mode cosine --save-dir output/final --logging-file output/final.log

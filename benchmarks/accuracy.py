@@ -26,7 +26,7 @@ if __name__ == "__main__":  # before the imports that take seconds
 
     prepare()
 
-from benchmarks.latency_command import latency_benchmark
+import demo
 from benchmarks.retraining.accuracy_jobs import BATCH_SIZE, DEVICE, Benchmark
 from benchmarks.retraining.accuracy_report import write_report
 from benchmarks.retraining.accuracy_settings import parse_arguments
@@ -45,7 +45,7 @@ def measure(configurations, classes):
     """Time configurations together; return {configuration: result of latency.py}, Metadata."""
     widths = sorted({",".join(map(str, configuration)) for configuration in configurations})
     network = ("--input-size", "32", "--classes", str(classes), "--iterations", str(RUNS))
-    printed = latency_benchmark(*DEVICE, *network, *widths)
+    printed = demo.benchmark(*DEVICE, *network, *widths)
     metadata = Metadata.of(printed["metadata"])
     return {tuple(r["configuration"]): r for r in printed["results"]}, metadata
 

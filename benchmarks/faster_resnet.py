@@ -25,12 +25,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.latency_command import latency_benchmark
 from benchmarks.page_commands import page_commands
 from benchmarks.retraining.peer_jobs import PYTHON
 from benchmarks.retraining.with_seeds import with_seeds
-from demo import last_line
-from utils.errors import exits_with_one_line
+from demo import benchmark, last_line
+from utils.errors import UserError, exits_with_one_line
 from utils.json_lines import Appender, atomic_write, read_lines
 
 PAGE = Path("docs/your-trained-network.md")
@@ -146,12 +145,14 @@ class Seed:
 def run(command):
     """Show a command and run it."""
     print(f"\n$ {shlex.join(map(str, command))}", flush=True)
-    subprocess.run([*map(str, command)], check=True)
+    process = subprocess.run([*map(str, command)], check=False)
+    if process.returncode:
+        raise UserError(f"{command[1]} ended with status {process.returncode}")
 
 
 def measure(*arguments):
     """Return the results of latency.py benchmark, which sorts them."""
-    return latency_benchmark(*DEVICE, *arguments)["results"]
+    return benchmark(*DEVICE, *arguments)["results"]
 
 
 def as_markdown(seeds):

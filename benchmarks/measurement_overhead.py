@@ -1,10 +1,11 @@
 """What a sample costs beyond the timed inference: build, write, compile, warm up, bookkeeping.
 
-    python -m benchmarks.measurement_overhead [--networks 12] [--input-size 224] [--iterations 24]
+    python -m benchmarks.measurement_overhead [--networks 60] [--input-size 224] [--iterations 24]
 
-Each network is measured as by `latency.py generate`, with one thread and batch 1. Everything but
-the timed runs is overhead, in CPU time because other processes stretch wall time; the share printed
-is the overhead's. For trt only the network definition is built, by tensorrt_rtx if installed.
+Networks are measured as by `latency.py generate`, in rounds, with one thread and batch 1. All but
+their timed runs is overhead, the untimed ones and the reference network's too, in CPU time because
+other processes stretch wall time; medians over groups of 20 networks. For trt only the network
+definition is built, by tensorrt_rtx if installed.
 """
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -25,12 +26,13 @@ from pipeline.latency.samples import sample_line
 from utils.devices import open_device
 from utils.devices.bench import CPU_DEVICES, Bench, Protocol
 from utils.devices.workload import Workload
+from utils.errors import exits_with_one_line
 
 
 def overheads_s(name, configurations, input_size, iterations):
-    """Return (overhead, timed) of each sample in seconds."""
+    """Return (overhead, timed) of a sample in seconds, the means of each group."""
     workload = Workload(1, input_size, 1000, clock="cpu")
-    protocol = Protocol(iterations, warmup=10, clock="cpu")
+    protocol = Protocol.for_device(name, 1, iterations=iterations)
     device = open_device(name, workload)
     space = SearchSpace(input_size)
     networks = [space.network_of(configuration) for configuration in configurations]
@@ -38,11 +40,12 @@ def overheads_s(name, configurations, input_size, iterations):
     pairs = []
     with Bench(device, reference, workload, protocol, np.random.default_rng(0)) as bench:
         start = time.process_time()
-        for (network,), (timed,) in bench.time_groups(networks, largest):
-            sample_line(network, timed, workload, protocol)
-            timed_s = sum(timed.measurement.times_s)
+        for group, timed in bench.time_groups(networks, largest):
+            for pair in zip(group, timed, strict=True):
+                sample_line(*pair, workload, protocol)
+            timed_s = sum(sum(each.measurement.times_s) for each in timed)
             now = time.process_time()
-            pairs.append((now - start - timed_s, timed_s))
+            pairs.append(np.array([now - start - timed_s, timed_s]) / len(group))
             start = now
     return np.array(pairs)
 
@@ -63,9 +66,10 @@ def definitions_s(configurations, input_size):
     return times_s
 
 
+@exits_with_one_line
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--networks", type=int, default=12)
+    parser.add_argument("--networks", type=int, default=60)
     parser.add_argument("--input-size", type=int, default=224)
     parser.add_argument("--iterations", type=int, default=24)
     args = parser.parse_args()

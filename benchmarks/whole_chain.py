@@ -23,8 +23,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.latency_command import latency_benchmark
-from demo import last_line, run
+from demo import benchmark, last_line, run
 from nas.latency_table import LatencyTable
 from nas.validation.prediction_errors import prediction_errors, relative_rms
 from networks import MOBILENET_V1, NETWORKS
@@ -125,7 +124,7 @@ def retrain(name, framework, folder):
 def timed(name, file):
     """Time an ONNX file; return what latency.py tells of it."""
     table = ["--latency-model", FOLDER / name / "model.jsonl", "--latency-target", TARGET]
-    return latency_benchmark(*DEVICE, *table, file)["results"][0]
+    return benchmark(*DEVICE, *table, file)["results"][0]
 
 
 def show_tables(rows):

@@ -32,6 +32,8 @@ def main(arguments=None):
     )
     parser.add_argument("--top", type=int, default=3, help="classes printed per image (3)")
     options = parser.parse_args(arguments)
+    if options.top < 1:
+        parser.error("--top must be at least 1")
     sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be in any encoding
     try:
         open_network = open_tflite if options.network.endswith(".tflite") else open_onnx

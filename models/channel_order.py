@@ -9,8 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from models.operations import Width
-
-EPSILON = 1e-5  # of BatchNorm
+from models.trained_weights import EPSILON
 
 
 def sorted_by_importance(weights):

@@ -41,6 +41,8 @@ class OnnxFile:
         try:
             model = onnx.load(path)
             onnx.checker.check_model(model)
+        except MemoryError:
+            raise
         # Whatever protobuf's decoder and the checker raise for bytes that are not a model, and for
         # weights in other files that are missing.
         except Exception as error:

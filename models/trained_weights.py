@@ -6,6 +6,8 @@ import numpy as np
 
 from models.description import Description
 
+EPSILON = 1e-5  # of the BatchNorms in both frameworks
+
 
 @dataclass(frozen=True)
 class TrainedConvolution:

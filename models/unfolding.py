@@ -10,9 +10,8 @@ import onnx
 from onnx import helper
 
 from models.onnx_graph import serialize
-from models.trained_weights import TrainedConvolution, TrainedWeights
+from models.trained_weights import EPSILON, TrainedConvolution, TrainedWeights
 
-EPSILON = 1e-5  # of the BatchNorms in both frameworks
 AT_ONCE = 16  # images, whose maps are in memory together
 
 

@@ -81,6 +81,8 @@ def whole_number(minimum):
 
 
 natural, positive = whole_number(0), whole_number(1)
+MOST_SEED = 2**63 - 1  # that all frameworks take
+seed = checked(int, lambda n: 0 <= n <= MOST_SEED, f"a whole number from 0 to {MOST_SEED}")
 not_negative = checked(float, lambda x: 0 <= x < float("inf"), "a number of at least 0")
 above_zero = checked(float, lambda x: 0 < x < float("inf"), "a number greater than 0")
 share = checked(float, lambda x: 0 <= x <= 1, "a number from 0 to 1")
@@ -105,9 +107,9 @@ input_size, classes = within(InputSize), within(Classes)
 width_multiplier, levels = within(WidthMultiplier), within(Levels)
 
 
-def add_seed(add, of, default=0):
+def add_seed(add, of):
     """Add --seed; of: what it is the seed of. add, here and below: ArgumentParser.add_argument."""
-    add("--seed", type=natural, default=default, help=f"seed of {of}")
+    add("--seed", type=seed, default=0, help=f"seed of {of}")
 
 
 def add_input_size(add, text="side of the images", default=None):
@@ -189,9 +191,9 @@ def add_ways_to_a_host(add):
     )
 
 
-def add_framework(add, text="framework to train with"):
+def add_framework(add):
     """Add --framework, which trains."""
-    add("--framework", choices=FRAMEWORKS, default="mxnet", help=text)
+    add("--framework", choices=FRAMEWORKS, default="mxnet", help="framework to train with")
 
 
 def add_precision(add, text):

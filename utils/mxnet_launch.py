@@ -43,6 +43,9 @@ def main():
     threading.excepthook = lambda _: end_all(message, FAILED)
     threading.Thread.isAlive = threading.Thread.is_alive  # the name until Python 3.8
     sys.argv[1:] = map(shlex.quote, sys.argv[1:])  # it joins them to a line for a shell
+    mxnet = importlib.util.find_spec("mxnet")
+    if mxnet is None:
+        sys.exit("error: this needs MXNet, which requirements.txt installs")
     if "local" in sys.argv:
         from dmlc_tracker import tracker
 
@@ -52,7 +55,7 @@ def main():
         port = FIRST_PORT + os.getpid() % (LAST_PORT - FIRST_PORT)
         tracker.PSTracker = functools.partial(tracker.PSTracker, port=port, port_end=2**16)
     # Found, not imported: importing MXNet with DMLC_ROLE set would start a server.
-    package = Path(importlib.util.find_spec("mxnet").origin).parent
+    package = Path(mxnet.origin).parent
     runpy.run_path(str(package / "tools" / "launch.py"), run_name="__main__")
 
 

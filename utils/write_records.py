@@ -16,6 +16,7 @@ if __name__ == "__main__":  # before the imports that take seconds
 
 import argparse
 import io
+from pathlib import Path
 
 from utils.command_line import Parser, positive
 from utils.errors import UserError, exits_with_one_line
@@ -59,7 +60,7 @@ def main(arguments=None):
 
 
 def write_records(dataset, prefix, resize=None, quality=95):
-    """Write prefix.rec and prefix.idx from an ImageFolder, whole or not at all.
+    """Write prefix.rec and prefix.idx from an ImageFolder, each whole or not at all.
 
     resize: pixels of the shorter side of the stored JPEGs; None stores the files as they are
     Raises UserError if there is no good image, OSError if the disk is full.
@@ -81,9 +82,11 @@ def write_records(dataset, prefix, resize=None, quality=95):
             offset += len(record)
         if not index:
             raise UserError(f"{dataset.root}: none of {broken} images can be read")
-        records.flush()  # a full disk must be noticed before the index is replaced
-        with atomic_write(f"{prefix}.idx", "w") as file:
-            file.writelines(index)
+        records.flush()  # a full disk must be noticed before anything is replaced
+        # Whatever happens until the new index stands, the old one is not of these records.
+        Path(f"{prefix}.idx").unlink(missing_ok=True)
+    with atomic_write(f"{prefix}.idx", "w") as file:
+        file.writelines(index)
     if broken:
         warn(f"{prefix}.rec lacks {broken} broken images")
 

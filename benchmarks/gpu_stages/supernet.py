@@ -7,6 +7,7 @@ from benchmarks.gpu_stages.stage import Stage, json_lines, number, table
 
 MOST_OUTSIDE = 0.03  # of a step, outside the network
 MOST_MEMORY = 1.1  # full-width passes
+MOST_DIFFERENT = 1e-6  # gradients from the CPU's, relative, in double precision
 
 
 def step_stages(settings):
@@ -32,6 +33,11 @@ def time_steps(dtype, compiled, context):
     result["first"] = [line for line in lines if "first" in line]
     result["outside"] = [line for line in lines if "outside" in line]
     lacking = [f"{line['first']}: {line['why']}" for line in result["first"] if "why" in line]
+    lacking += [
+        f"gradients of G = {groups} differ from the CPU's by {difference:.0e}"
+        for groups, difference in result.get("gradients", {}).items()
+        if not difference <= MOST_DIFFERENT
+    ]
     if outcome.why or lacking:
         raise StageFailed("; ".join([*lacking, *([outcome.why] if outcome.why else [])]), result)
     return result

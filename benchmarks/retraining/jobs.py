@@ -40,7 +40,8 @@ def run_all(jobs, path, slots, known=None):
     path:  file of JSON lines {"job", "result"}; the jobs in it are not run again, unless what one
            leaves is gone and others that are not finished need it
     known: {name: result} of jobs that are finished elsewhere
-    When a job fails, the run ends once the jobs beside it are done, and its error is raised.
+    When a job fails, the run ends once the jobs beside it are done and written, and its error is
+    raised.
     """
     with Appender(path) as log, ThreadPoolExecutor(slots) as pool:
         results = (known or {}) | finished(path)
@@ -48,7 +49,7 @@ def run_all(jobs, path, slots, known=None):
         results = {name: results[name] for name in results.keys() - {job.name for job in waiting}}
         total = sum(job.cost_s for job in jobs)
         done = total - sum(job.cost_s for job in waiting)
-        running = {}
+        running, errors = {}, []
         # A cost is a guess in seconds: its share of the sum gives the progress and the time left.
         with progress_bar(total=total, initial=done, bar_format=_FORMAT, mininterval=10) as bar:
             while waiting or running:
@@ -59,9 +60,15 @@ def run_all(jobs, path, slots, known=None):
                 ended, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in ended:
                     job = running.pop(future)
+                    if error := future.exception():
+                        errors.append(error)
+                        waiting = []
+                        continue
                     results[job.name] = future.result()
                     log.append([{"job": job.name, "result": results[job.name]}])
                     bar.update(job.cost_s)
+        if errors:
+            raise errors[0]
     return results
 
 

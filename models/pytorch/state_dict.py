@@ -27,6 +27,8 @@ def read_state_dict(path):
             f"{path} is damaged or holds more than arrays, of which none is loaded, since it could "
             "run code: save the network by torch.save(net.state_dict(), …)"
         ) from None
+    except MemoryError:
+        raise
     # Whatever the decoders of zip and of PyTorch's own formats raise for invalid bytes.
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -38,12 +40,17 @@ def read_state_dict(path):
         raise UserError(f"{path} does not hold a state dictionary: {{name: tensor}}")
     shared = OF_PROCESSES if all(name.startswith(OF_PROCESSES) for name in content) else ""
     return {
-        name.removeprefix(shared): to_array(
-            tensor.float() if tensor.dtype == torch.bfloat16 else tensor
-        )
+        name.removeprefix(shared): _to_array(tensor, f"{path}: {name}")
         for name, tensor in content.items()
         if not name.endswith(COUNTER)
     }
+
+
+def _to_array(tensor, place):
+    try:
+        return to_array(tensor.float() if tensor.dtype == torch.bfloat16 else tensor)
+    except TypeError:  # types that NumPy lacks, such as float8
+        raise UserError(f"{place} holds {tensor.dtype}: save the network as float32") from None
 
 
 def _is_state_dict(content):

@@ -7,6 +7,7 @@ or the new one, and finish_pairs tidies up. What is made of a pair at the end is
 mobilenet-best.onnx and, of averaged weights, mobilenet-best.averaged.params and .averaged.onnx.
 """
 
+import operator
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from networks import MOBILENET_V1
+from networks import MOBILENET_V1, same_network
 from pipeline.final.supernet import Source
 from utils import checkpoints
 from utils.digest import Digest, digest
@@ -135,7 +136,8 @@ def load_states(states, params, wanted=None):
     """
     arrays, values = _load(states)
     for name, value in (wanted or {}).items():
-        if getattr(values, name) != value:
+        same = same_network if name == "network" else operator.eq
+        if not same(getattr(values, name), value):
             raise UserError(f"{states} is of {name} {getattr(values, name)}, not of {value}")
     if not Path(params).exists():
         raise UserError(f"{params} is missing, which {states} belongs to")

@@ -1,7 +1,7 @@
 """The options of train_final.py: gluon-cv's ImageNet options with its names, meanings, defaults.
 
-Left out, because they would change nothing in MobileNet-v1: --model, --use-pretrained,
---use_se, --use-gn, --batch-norm, --last-gamma (it has no residual blocks).
+Left out, because the networks are described and have none of it: --model, --use-pretrained,
+--use_se, --use-gn, --batch-norm, --last-gamma.
 Source: scripts/classification/imagenet/train_imagenet.py of gluon-cv 0.8.0.
 """
 

@@ -7,6 +7,7 @@ import msgspec
 
 from models.recipe import SUPERNET
 from models.trained_weights import TrainedWeights
+from networks import same_network
 from utils import checkpoints
 from utils.digest import Digest, digest
 from utils.errors import UserError
@@ -101,8 +102,8 @@ def open_supernet(folder, network, source=None):
     values = checked(values, Values, f"{path} is not a checkpoint of train_nas.py")
     if not values.epoch:
         raise UserError(f"{folder} holds no finished epoch of a supernet, only {path.name}")
-    own = values.search_space.get("network", SearchSpace.network)
-    if Path(own).name != Path(network).name:
+    own = checked(values.search_space.get("network", SearchSpace.network), str, f"{path}: network")
+    if not same_network(own, network):
         raise UserError(f"{folder} holds a supernet of {own}, not of --network {network}")
     if "network" in values.search_space:
         values.search_space["network"] = network  # a file may have moved

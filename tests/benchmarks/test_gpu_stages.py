@@ -192,6 +192,14 @@ def test_lack_of_memory_fails_a_stage_and_keeps_the_rest(tmp_path):
     assert "| G = 0 | 9 | – |" in "\n".join(supernet.show_steps(FULL, failed.value.result))
 
 
+@pytest.mark.parametrize("difference", [1.0, float("nan")])
+def test_gradients_that_are_not_the_cpus_fail_a_stage(tmp_path, difference):
+    """Oracle: a line as the probe prints it."""
+    context = context_of(FULL, tmp_path, Parsed(json.dumps({"gradients": {"0": difference}})))
+    with pytest.raises(StageFailed, match=r"gradients of G = 0 differ from the CPU's by (1e|nan)"):
+        supernet.time_steps("bfloat16", False, context)
+
+
 @pytest.mark.parametrize(
     ("cuda", "error", "why"),
     [

@@ -103,6 +103,24 @@ def test_finished_jobs_are_not_run_again_and_a_failed_one_is(tmp_path):
     assert [json.loads(line)["job"] for line in path.read_text().splitlines()] == ["a", "b", "c"]
 
 
+def test_what_runs_beside_a_failed_job_is_kept(tmp_path):
+    """Oracle: the lines; the good job ends after the bad one."""
+    path, ended = tmp_path / "jobs.jsonl", threading.Event()
+
+    def fails(_):
+        ended.set()
+        raise UserError("no luck")
+
+    def ends_later(_):
+        ended.wait(10)
+        return {"good": True}
+
+    jobs = [job("bad", (), fails), job("good", (), ends_later), job("later", ("good",))]
+    with pytest.raises(UserError, match="no luck"):
+        run_all(jobs, path, slots=2)
+    assert finished(path) == {"good": {"good": True}}
+
+
 def test_a_command_tells_its_times_and_leaves_its_output(tmp_path):
     """Oracle: a program that computes for a while, with one thread, and one that fails."""
     log = tmp_path / "logs" / "log"

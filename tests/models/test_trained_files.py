@@ -103,6 +103,10 @@ def test_types_that_numpy_lacks_are_named(tmp_path):
     safetensors.torch.save_file(arrays, tmp_path / "n.safetensors")
     with pytest.raises(UserError, match=r"n\.safetensors holds numbers of type BF16"):
         read(tmp_path / "n.safetensors")
+    eights = {n: a.to(torch.float8_e4m3fn) for n, a in as_tensors(state_dict(trained())).items()}
+    torch.save(eights, tmp_path / "n.pt")
+    with pytest.raises(UserError, match=r"n\.pt: .* holds torch\.float8_e4m3fn: save the network"):
+        read(tmp_path / "n.pt")
 
 
 def test_our_own_parameters_are_read(tmp_path):

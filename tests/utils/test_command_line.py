@@ -34,6 +34,7 @@ SCRIPTS = {
         ("--max-width", "inf", "'inf' is not a number"),
         ("--max-width", "1e5", "'1e5' is not a number greater than 0, at most 100"),
         ("--levels", "2.5", "'2.5' is not a whole number of at least 1, at most 1000"),
+        ("--seed", str(2**63), f"'{2**63}' is not a whole number from 0 to {2**63 - 1}"),
         ("--input-size", "0", "'0' is not a whole number of at least 1, at most 16384"),
     ],
 )

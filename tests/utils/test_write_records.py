@@ -1,5 +1,6 @@
 """RecordIO files written from image folders, without MXNet."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -128,6 +129,23 @@ def test_a_full_disk_keeps_the_last_good_files(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert {path.name: path.read_bytes() for path in prefix.parent.iterdir()} == before
+    assert len(read_labels(f"{prefix}.rec", f"{prefix}.idx")) == 10
+
+
+def test_no_index_stands_beside_records_that_it_is_not_of(tmp_path, monkeypatch):
+    """A kill while the records are put in their place; oracle: the files that there are then."""
+    train, _ = open_image_folder(write_folder(tmp_path / "images"), Recipe(16), seed=0)
+    prefix, seen = tmp_path / "out" / "r", []
+    write_records(train, prefix)
+    replace = os.replace
+
+    def killed(source, destination):
+        seen.append(sorted(path.name for path in prefix.parent.glob("r.*")))
+        replace(source, destination)
+
+    monkeypatch.setattr(os, "replace", killed)
+    write_records(train, prefix)
+    assert seen == [["r.rec"], ["r.rec"]]
     assert len(read_labels(f"{prefix}.rec", f"{prefix}.idx")) == 10
 
 

@@ -5,10 +5,10 @@ import ctypes
 import torch
 
 from utils.devices.timing import elapsed_s
+from utils.devices.torch_stream import DTYPES
 from utils.devices.workload import CLOCKS, cpu_name, cpu_state, versions
 from utils.progress import warn
 
-TORCH_DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
 # Parameters of glibc's mallopt, from malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
@@ -25,7 +25,7 @@ class TorchCpu:
         keep_freed_memory()
         torch.set_num_threads(workload.threads)
         self._clock = CLOCKS[workload.clock]
-        self._images = torch.randn(workload.images_shape).to(TORCH_DTYPES[workload.dtype])
+        self._images = torch.randn(workload.images_shape).to(DTYPES[workload.dtype])
 
     def describe(self):
         """Return the processor, the runtime and its versions."""

@@ -36,6 +36,16 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+def test_a_networks_file_may_have_moved(tmp_path):
+    """Oracle: the file's own name."""
+    final_files.save(Training(), tmp_path, "x", VALUES | {"epoch": 1, "network": "mine.py"})
+    params, states = final_files.paths(tmp_path, "x")
+    loaded = final_files.load_states(states, params, {"network": "elsewhere/mine.py"})[1]
+    assert loaded.network == "mine.py"
+    with pytest.raises(UserError, match=r"is of network mine\.py, not of elsewhere/other\.py"):
+        final_files.load_states(states, params, {"network": "elsewhere/other.py"})
+
+
 def test_what_was_saved_comes_back(tmp_path):
     """Oracle: the arrays and values that were written."""
     save(tmp_path, 3)

@@ -158,9 +158,23 @@ def lacking_an_array(folder):
     checkpoints.save(path, arrays, values)
 
 
+def with_a_number_for_a_network(folder):
+    from utils import checkpoints
+
+    path = folder / "checkpoint-0004.npz"
+    arrays, values = checkpoints.load(path)
+    values["search_space"]["network"] = 5
+    checkpoints.save(path, arrays, values)
+
+
 @pytest.mark.parametrize(
     ("spoil", "options", "message"),
     [
+        (
+            with_a_number_for_a_network,
+            "",
+            "checkpoint-0004.npz: network: expected `str`, got `int`",
+        ),
         (of_nothing, "", "is not a folder: expected an --expname of train_nas.py"),
         (of_another_program, "", "holds no checkpoint of train_nas.py"),
         (without_a_finished_epoch, "", "no finished epoch of a supernet, only checkpoint-0000-"),
