@@ -1,4 +1,4 @@
-"""The whole chain on each network, at 64×64 on ONNX Runtime in batches of 64, as a user runs it.
+"""The whole chain on each network, at 64×64 on ONNX Runtime in batches of 16, as a user runs it.
 
     python -m benchmarks.whole_chain [--networks resnet18 resnet50] [--count 100]
 
@@ -33,7 +33,7 @@ from utils.errors import exits_with_one_line
 
 FOLDER = Path("output/whole_chain")
 IMAGES = FOLDER / "images"
-DEVICE = ["--device", "onnxruntime", "--batch-size", "64", "--threads", "1"]
+DEVICE = ["--device", "onnxruntime", "--batch-size", "16", "--threads", "1"]
 DEVICE += ["--iterations", "12", "--warmup", "4"]
 SIZES = ["--input-size", "64", "--classes", "10"]
 PARTS = {"samples": (0, 1.0), "held-out": (1, 1.0), "again": (1, 0.4)}  # seed, share of --count
