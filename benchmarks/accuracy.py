@@ -14,7 +14,8 @@ random feasible configuration; greedy slimming; OWS and AOWS as in the paper, by
 bisection; and as they are here, by --scores fitted; and, if `make peers` has installed them,
 Torch-Pruning (magnitude, Taylor) and Model-Optimizer's FastNAS on the widest network, trained. All
 OWS answers of a seed come from one supernet; AOWS trains its own per target, from OWS's warm-up on.
-"OWS, trained" starts at the trained widest network instead, and takes half the epochs.
+"OWS, trained" and "AOWS, trained" start at the trained widest network instead, and take half the
+epochs.
 All answers are measured together at the end.
 
 It resumes after a kill: output/accuracy/jobs.jsonl lists the finished jobs. It writes

@@ -171,11 +171,13 @@ class Benchmark:
 
     def _kind_options(self, seed, kind):
         """Return the options that a supernet is trained and asked with."""
+        options, warmup = (), self.settings.warmup
         if SUPERNETS[kind].starts_trained:
-            return (*self.trained_start(seed), "--epochs", self._epochs_from_trained)
+            options, warmup = self.trained_start(seed), 1
+            options += ("--epochs", self._epochs_from_trained)
         if SUPERNETS[kind].is_adaptive:
-            return ("--AOWS", "--AOWS-warmup", self.settings.warmup)
-        return ()
+            options += ("--AOWS", "--AOWS-warmup", warmup)
+        return options
 
     def trained_start(self, seed):
         """Return the options with which a supernet starts at the widest network of a seed."""

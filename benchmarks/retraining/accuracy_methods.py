@@ -20,7 +20,7 @@ class SupernetKind:
 
     options: tuple[str, ...]
     is_adaptive: bool = False  # by AOWS, one for each target; else all targets share it
-    starts_trained: bool = False  # at the weights of the widest network, for OWS only
+    starts_trained: bool = False  # at the weights of the widest network, in half the epochs
 
 
 PAPER = ("--scores", "means", "--search", "lagrangian")
@@ -30,13 +30,15 @@ SUPERNETS = {
     "OWS, trained": SupernetKind(OURS, starts_trained=True),
     "AOWS, paper": SupernetKind(PAPER, is_adaptive=True),
     "AOWS": SupernetKind(OURS, is_adaptive=True),
+    "AOWS, trained": SupernetKind(OURS, is_adaptive=True, starts_trained=True),
 }
+OF_OURS = ("OWS", "AOWS", "OWS, trained", "AOWS, trained")
 SEARCHED = {
     "random": Method("OWS", "random", PAPER),
     "greedy": Method("OWS", "greedy", PAPER),
     "OWS, paper": Method("OWS", "lagrangian", PAPER),
     "AOWS, paper": Method("AOWS, paper", "lagrangian", PAPER),
-    **{name: Method(name, "exact", OURS) for name in ("OWS", "AOWS", "OWS, trained")},
+    **{name: Method(name, "exact", OURS) for name in OF_OURS},
 }
 UNIFORM, WIDEST = "uniform", "widest"
 METHODS = (UNIFORM, *SEARCHED, *PEERS)

@@ -16,6 +16,7 @@ STYLES = {
     "OWS": ("tab:green", "P"),
     "AOWS": ("tab:brown", "p"),
     "OWS, trained": ("tab:blue", "o"),
+    "AOWS, trained": ("tab:gray", "*"),
     "Torch-Pruning, magnitude": ("tab:pink", "<"),
     "Torch-Pruning, Taylor": ("tab:red", ">"),
     "FastNAS": ("tab:purple", "h"),

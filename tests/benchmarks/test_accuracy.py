@@ -24,7 +24,7 @@ def row(method, seed, accuracy, target=0.5, **more):
 
 
 def test_jobs_build_on_each_other_and_cover_every_answer(tmp_path):
-    """Oracle: 11 methods × 4 targets × 5 seeds, and the widest network once a seed."""
+    """Oracle: 12 methods × 4 targets × 5 seeds, and the widest network once a seed."""
     jobs = Benchmark(FULL, tmp_path, PEERS).jobs()
     names = [job.name for job in jobs]
     assert len(set(names)) == len(names)
@@ -32,12 +32,12 @@ def test_jobs_build_on_each_other_and_cover_every_answer(tmp_path):
     counts = {kind: sum(name.startswith(f"{kind}/") for name in names) for kind in KINDS}
     cells = 4 * 5
     assert counts == {
-        "supernet": 2 * 5 + 2 * cells,
+        "supernet": 2 * 5 + 3 * cells,
         "answer": len(SEARCHED) * cells,
-        "final": 11 * cells + 5,
+        "final": 12 * cells + 5,
         "peer": 3 * 5,
     }
-    assert len(METHODS) == 11
+    assert len(METHODS) == 12
     assert {job.name.split("/")[1] for job in Benchmark(MINIATURE, tmp_path).jobs()[1:]} == {"0"}
 
 
