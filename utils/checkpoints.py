@@ -77,7 +77,7 @@ def load(path):
     """Return (arrays, values) of a checkpoint: {name: array} and the JSON values.
 
     Arrays have this machine's byte order. The caller checks that they and the values are what it
-    expects, by `utils.json_types.checked`, `floats` and `integer`.
+    expects, by `utils.json_types.checked`, `floats` and `integers`.
     Raises UserError that names a file that is missing, truncated or not a checkpoint; OSError if
     it cannot be read. Nothing in the file is executed: arrays that would need pickle are refused.
     """
@@ -134,12 +134,15 @@ def parameter(array, name, path, dtype):
     return array
 
 
-def integer(array, name, path):
-    """Return a whole number of at least 0; UserError that names the path and the array."""
-    _check(array, "iu", name, path, ())
-    if not 0 <= array <= np.iinfo(np.int64).max:
-        raise UserError(f"{path}: {name} holds a number out of range, expected at least 0")
-    return int(array)
+def integers(array, name, path, shape=(), least=0):
+    """Return an array of whole numbers as int64; UserError that names the path and the array.
+
+    Raises UserError unless all are at least `least` and the shape is as expected.
+    """
+    _check(array, "iu", name, path, shape)
+    if (array < least).any() or (array > np.iinfo(np.int64).max).any():
+        raise UserError(f"{path}: {name} holds a number out of range, expected at least {least}")
+    return array.astype(np.int64, copy=False)
 
 
 def _check(array, kinds, name, path, shape):

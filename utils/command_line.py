@@ -82,7 +82,9 @@ def whole_number(minimum):
 
 natural, positive = whole_number(0), whole_number(1)
 MOST_SEED = 2**63 - 1  # that all frameworks take
-seed = checked(int, lambda n: 0 <= n <= MOST_SEED, f"a whole number from 0 to {MOST_SEED}")
+seed = checked(
+    int, lambda n: 0 <= n <= MOST_SEED, f"a whole number of at least 0, at most {MOST_SEED}"
+)
 not_negative = checked(float, lambda x: 0 <= x < float("inf"), "a number of at least 0")
 above_zero = checked(float, lambda x: 0 < x < float("inf"), "a number greater than 0")
 share = checked(float, lambda x: 0 <= x <= 1, "a number from 0 to 1")

@@ -73,7 +73,7 @@ def load_optimiser(trainer, net, arrays, path):
     """Set a trainer's momenta and number of updates; UserError, naming path, if they do not fit."""
     if UPDATES not in arrays:
         raise UserError(f"{path} holds no optimiser state")
-    updates = checkpoints.integer(arrays[UPDATES], UPDATES, path)
+    updates = int(checkpoints.integers(arrays[UPDATES], UPDATES, path))
     momenta, weights32 = (
         _states(arrays, prefix, trainer, net, path) for prefix in (MOMENTUM, WEIGHT32)
     )

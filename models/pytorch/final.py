@@ -171,12 +171,12 @@ class TorchFinalTraining:
         """Load the state that optimiser_arrays returned; path: the file that it was read from."""
         if UPDATES not in arrays or SCALE not in arrays:
             raise UserError(f"{path} holds no optimiser state")
-        updates = checkpoints.integer(arrays[UPDATES], UPDATES, path)
+        updates = checkpoints.integers(arrays[UPDATES], UPDATES, path)
         load_momenta(self._optimiser, self._net, arrays, path)
         load_scale(self._scaler, arrays, path)
         if self._average and has_average(arrays):
             self._average.load(arrays, path)
-        self.set_updates(updates)
+        self.set_updates(int(updates))
 
     def set_updates(self, updates):
         """Set the number of updates made, which the learning rate depends on."""

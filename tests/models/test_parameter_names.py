@@ -104,8 +104,9 @@ def test_a_block_with_two_shortcuts_has_no_known_names():
         Convolve("the stem", 3, width),
         Convolve("one", width, width, linear=True),
         Convolve("two", width, width, linear=True, of="the stem"),
+        Add("one and two", to="one", linear=True),
         Convolve("three", width, width, linear=True, of="the stem"),
-        Add("sum", to="one"),
+        Add("sum", to="one and two"),
         Classify(width, 4),
     )
     found = layouts(Description("Tiny", operations))

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 from utils.checkpoints import (
     checkpoint_path,
     floats,
-    integer,
+    integers,
     keep_newest,
     latest,
     load,
@@ -260,7 +260,7 @@ def test_arrays_that_are_no_finite_numbers_are_named(array):
 def test_numbers_that_are_not_whole_are_named(array):
     """Oracle: file and array are in the message."""
     with pytest.raises(UserError, match=r"c\.npz: updates h"):
-        integer(array, "updates", "c.npz")
+        integers(array, "updates", "c.npz")
 
 
 def test_arrays_of_another_shape_and_negative_variances_are_named():

@@ -11,6 +11,7 @@ from pipeline.search import options as nas_options
 from utils.command_line import Parser, chosen
 from utils.errors import UserError
 
+MOST = 2**63 - 1
 SCRIPTS = {
     "latency.py": lambda *options: latency.build_parser().parse_args(
         ["generate", "-D", "cpu", *options, "s.jsonl"]
@@ -34,7 +35,7 @@ SCRIPTS = {
         ("--max-width", "inf", "'inf' is not a number"),
         ("--max-width", "1e5", "'1e5' is not a number greater than 0, at most 100"),
         ("--levels", "2.5", "'2.5' is not a whole number of at least 1, at most 1000"),
-        ("--seed", str(2**63), f"'{2**63}' is not a whole number from 0 to {2**63 - 1}"),
+        ("--seed", str(2**63), f"'{2**63}' is not a whole number of at least 0, at most {MOST}"),
         ("--input-size", "0", "'0' is not a whole number of at least 1, at most 16384"),
     ],
 )
