@@ -107,10 +107,9 @@ class Chain:
             yield [v[at[i], at[o]] + np.zeros_like(fit, v.dtype) for v, i, o in pairs], fit
 
     def shared(self, number, rows, columns):
-        """Yield (width, its choices in states of a node, its choices in states of the next one).
+        """Yield (width, its choices in `rows`, in `columns`) of each width that two nodes share.
 
-        number: of the node; rows, columns: states of the two nodes
-        All widths of both nodes are yielded.
+        number: of the first node, which the other one follows; rows, columns: states of the two
         """
         before, after = self._choices[number : number + 2]
         for width in before.keys() & after.keys():

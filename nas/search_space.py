@@ -140,8 +140,7 @@ class SearchSpace:
         """Which variables networks hold, bools: a layer between equal widths never has two."""
         occurring = np.zeros(len(self.variables), dtype=bool)
         for layer, block in zip(self.description.layers, self.blocks, strict=True):
-            tied = isinstance(layer.inputs, NetworkWidth) and layer.inputs == layer.outputs
-            occurring[np.diag(block) if tied else block] = True
+            occurring[np.diag(block) if layer.inputs == layer.outputs else block] = True
         return occurring
 
     @cached_property

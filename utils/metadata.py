@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from utils.devices.timing import REDUCTIONS
+from utils.devices.timing import ONE_UNTIMED, REDUCTIONS
 from utils.devices.workload import CLOCKS, DTYPES
 from utils.errors import UserError
 from utils.json_types import Milliseconds, Natural, NotNegative, Positive, checked
@@ -35,7 +35,7 @@ class Protocol(Struct, frozen=True):
     group_size: Positive | UnsetType = UNSET
     reduction: Literal[REDUCTIONS] | UnsetType = UNSET
     clock: Literal[tuple(CLOCKS)] | UnsetType = UNSET
-    untimed: Natural | UnsetType = UNSET  # in files from before there was a choice: one
+    untimed: Natural = ONE_UNTIMED  # files from before there was a choice do not state it
 
 
 class Drawing(Struct, frozen=True):

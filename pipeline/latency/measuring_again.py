@@ -10,7 +10,7 @@ import numpy as np
 from nas.search_space import SearchSpace
 from pipeline.latency.samples import sample_line
 from utils.devices import open_device
-from utils.devices.bench import ONE_UNTIMED, Bench, Protocol
+from utils.devices.bench import Bench, Protocol
 from utils.devices.remote_pipe import PYTHON, SSH, Host
 from utils.devices.workload import Workload
 from utils.errors import UserError
@@ -59,14 +59,11 @@ def workload_of(metadata, command=None):
     Command is not the one that they state.
     """
     _refuse_missing(metadata.stated, ("device", "device_name", "search_space", "protocol"))
-    names = [each.name for each in fields(Protocol) if each.name != "untimed"]
-    _refuse_missing(metadata.stated["protocol"], names)
+    names = [each.name for each in fields(Protocol)]
+    _refuse_missing(metadata.stated["protocol"], [n for n in names if n != "untimed"])
     _refuse_missing(metadata.stated, OPTIONS)
     _refuse_other_command(metadata, command)
-    protocol = Protocol(
-        **{name: getattr(metadata.protocol, name) for name in names},
-        untimed=metadata.protocol.untimed or ONE_UNTIMED,
-    )
+    protocol = Protocol(**{name: getattr(metadata.protocol, name) for name in names})
     space = SearchSpace.from_dict(metadata.search_space)
     options = {name: getattr(metadata, name) for name in OPTIONS}
     workload = Workload(

@@ -15,7 +15,7 @@ from utils.command_line import (
     positive,
 )
 from utils.devices import DEVICES
-from utils.devices.bench import ONE_UNTIMED, Protocol
+from utils.devices.bench import Protocol
 from utils.devices.remote_pipe import PYTHON, SSH, Host
 from utils.devices.timing import REDUCTIONS
 from utils.devices.workload import CLOCKS, DTYPES, Workload
@@ -117,7 +117,7 @@ def measuring(args, input_size, classes, timing_cache=None, begun=None):
     rounds, untimed = args.rounds, None
     if begun and begun.protocol.rounds is not UNSET:
         rounds = begun.protocol.rounds if rounds is None else rounds
-        untimed = begun.protocol.untimed or ONE_UNTIMED
+        untimed = begun.protocol.untimed
     protocol = Protocol.for_device(
         args.device,
         args.threads,

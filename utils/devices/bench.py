@@ -6,12 +6,18 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 from utils.devices.cpu_runtimes import free_memory_bytes
-from utils.devices.timing import Measurement, in_turn, time_in_a_row, time_in_rounds, visit
+from utils.devices.timing import (
+    ONE_UNTIMED,
+    Measurement,
+    in_turn,
+    time_in_a_row,
+    time_in_rounds,
+    visit,
+)
 from utils.errors import UserError
 
 RUNS_PER_ROUND = 6  # with UNTIMED ones before them, what a visit finds cold weighs little
 UNTIMED = 3  # runs of a visit, until a network's weights and maps are where they stay
-ONE_UNTIMED = 1  # before runs in a row, and where a file does not state how many
 LEAST_ROUNDS = 4  # so that a slow minute does not fall on all runs of a network
 CPU_DEVICES = ("cpu", "litert", "onnxruntime", "openvino")
 

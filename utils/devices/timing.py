@@ -12,6 +12,7 @@ import numpy as np
 REDUCTIONS = ("mean", "median", "min", "quartile")
 BOOTSTRAPS = 200
 NOISY = 0.1  # IQR / median above which a measurement is not trusted
+ONE_UNTIMED = 1  # run before runs in a row, and where a file does not state how many
 REFERENCE_EVERY = 5  # networks after which a round times the reference network again
 SETTLE_S = 0.002  # untimed seconds of a visit, while the caches hold the last network's data
 
