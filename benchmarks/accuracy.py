@@ -15,7 +15,7 @@ bisection; and as they are here, by --scores fitted; and, if `make peers` has in
 Torch-Pruning (magnitude, Taylor) and Model-Optimizer's FastNAS on the widest network, trained. All
 OWS answers of a seed come from one supernet; AOWS trains its own per target, from OWS's warm-up on.
 "OWS, trained" and "AOWS, trained" start at the trained widest network instead, and take half the
-epochs.
+epochs; "means" and "monotone" are other scores of the same supernet as "OWS, trained".
 All answers are measured together at the end.
 
 It resumes after a kill: output/accuracy/jobs.jsonl lists the finished jobs. It writes
@@ -27,28 +27,16 @@ if __name__ == "__main__":  # before the imports that take seconds
 
     prepare()
 
-import demo
-from benchmarks.retraining.accuracy_jobs import BATCH_SIZE, DEVICE, Benchmark
+from benchmarks.retraining.accuracy_jobs import DEVICE, Benchmark
 from benchmarks.retraining.accuracy_report import write_report
 from benchmarks.retraining.accuracy_settings import parse_arguments
+from benchmarks.retraining.device_table import BATCH_SIZE, RUNS, measure
 from benchmarks.retraining.jobs import finished, run_all
 from benchmarks.retraining.noise_jobs import noise_jobs
 from benchmarks.retraining.peer_jobs import PEERS, is_installed
 from benchmarks.retraining.seed_noise import noise_as_text
 from utils.errors import exits_with_one_line
 from utils.images.open_dataset import open_dataset
-from utils.metadata import Metadata
-
-RUNS = 60  # timed runs of each answer
-
-
-def measure(configurations, classes):
-    """Time configurations together; return {configuration: result of latency.py}, Metadata."""
-    widths = sorted({",".join(map(str, configuration)) for configuration in configurations})
-    network = ("--input-size", "32", "--classes", str(classes), "--iterations", str(RUNS))
-    printed = demo.benchmark(*DEVICE, *network, *widths)
-    metadata = Metadata.of(printed["metadata"])
-    return {tuple(r["configuration"]): r for r in printed["results"]}, metadata
 
 
 def describe(settings, results, metadata):
@@ -76,7 +64,8 @@ def report(benchmark, results_folder):
     results = finished(benchmark.jobs_path)
     trained = {name: r for name, r in results.items() if name.startswith("final/")}
     settings = benchmark.settings
-    measured, metadata = measure([r["configuration"] for r in trained.values()], settings.classes)
+    configurations = [result["configuration"] for result in trained.values()]
+    measured, metadata = measure(configurations, settings.classes, DEVICE)
     rows = []
     for result in trained.values():
         timed = measured[tuple(result["configuration"])]

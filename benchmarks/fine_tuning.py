@@ -6,7 +6,8 @@
 
 The answers of benchmarks.accuracy's supernets that started at a trained network, at each target, by
 three seeds: trained from scratch, and from the supernet's weights (--from-supernet) for as many
-epochs and for a quarter of them, there also with the supernet as teacher.
+epochs and for a quarter of them, there also with the supernet as teacher. Beside them the widest
+network from scratch, for as many epochs as their weights have been trained for in all.
 
 It resumes after a kill: fine-tuning.jsonl in the folder of benchmarks.accuracy lists the finished
 jobs; those that benchmarks.accuracy has finished are used. It writes fine_tuning.jsonl and

@@ -2,24 +2,24 @@
 
 import shutil
 import sys
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.retraining.accuracy_methods import SEARCHED, SHIPPED, SUPERNETS, UNIFORM, WIDEST
+from benchmarks.retraining.device_table import DeviceTable
 from benchmarks.retraining.jobs import Job, run_command
 from benchmarks.retraining.peer_jobs import PEERS, job_name, peer_job
 from nas.constraint import Constraint
-from nas.latency_table import LatencyTable
 from nas.latency_target import feasible_uniform
 from networks import MOBILENET_V1, open_network
 from utils import checkpoints
 from utils.json_lines import read_lines
 
-BATCH_SIZE = 64
-DEVICE = ("--device", "onnxruntime", "--batch-size", str(BATCH_SIZE), "--threads", "1")
+DEVICE = "onnxruntime"
 FRAMEWORK = ("--framework", "pytorch")  # of both training scripts
+QUESTION_COST_S = 20
 
 
 class Benchmark:
@@ -28,6 +28,7 @@ class Benchmark:
     def __init__(self, settings, folder, peers=()):
         """peers: which of PEERS to compare with; they must be installed"""
         self.settings, self.folder, self.peers = settings, Path(folder), tuple(peers)
+        self._of_device = DeviceTable(settings, folder, DEVICE)
 
     def jobs(self):
         """Return all jobs, in the order in which they should start.
@@ -60,7 +61,7 @@ class Benchmark:
     @property
     def table_path(self):
         """Return where the latency table is."""
-        return self.folder / "table.jsonl"
+        return self._of_device.path
 
     def folder_of(self, name):
         """Return the folder of what a job trains."""
@@ -79,30 +80,15 @@ class Benchmark:
         command = [sys.executable, script, *map(str, arguments)]
         return run_command(command, self.log_path(log))
 
-    def make_table(self, _):
-        samples, held_out = self.folder / "samples.jsonl", self.folder / "held-out.jsonl"
-        common = (*DEVICE, *self.settings.space)
-        common += ("--input-size", "32", "--classes", self.settings.classes)
-        for path, seed, count in (
-            (samples, 0, self.settings.samples),
-            (held_out, 1, self.settings.samples // 4),
-        ):
-            options = ("--seed", seed, "--count", count, path)
-            self.run("latency.py", "generate", *common, *options, log="table")
-        self.run("latency.py", "fit", samples, self.table_path, log="table")
-        plot = self.folder / "correlation.png"
-        self.run("latency.py", "validate", held_out, self.table_path, plot, log="table")
-        return {"full_ms": self.table.predict(self.widest())}
-
     def widest(self):
         """Return the widest network of the space."""
         multiplier = float(self.settings.space[self.settings.space.index("--max-width") + 1])
         return open_network(MOBILENET_V1, self.settings.classes).scaled(multiplier)
 
-    @cached_property
+    @property
     def table(self):
         """Return the latency table, once the job that makes it is done."""
-        return LatencyTable.load(self.table_path)
+        return self._of_device.table
 
     @property
     def space(self):
@@ -114,24 +100,36 @@ class Benchmark:
         limit = Constraint(self.table.pairwise(self.space), target_ms)
         return next(feasible_uniform(self.space, [limit]))
 
-    def supernet_options(self, folder, target_ms, seed):
-        """Return the options of train_nas.py for a supernet; later ones override them."""
+    def supernet_options(self, folder, target_ms, seed, table_path=None):
+        """Return the options of train_nas.py for a supernet; later ones override them.
+
+        table_path: of another latency table than the benchmark's
+        """
         return (
             "--data", self.settings.data, "-j", 0, "--no-cuda",
             "--epochs", self.settings.supernet_epochs, "-b", 64, "--lr", 0.2,
             "--lr-schedule", "cosine", "--window", self.settings.window, "--seed", seed,
-            "--latency-model", self.table_path, "--latency-target", target_ms,
+            "--latency-model", table_path or self.table_path, "--latency-target", target_ms,
             "--expname", folder,
         )  # fmt: skip
 
-    def _supernet(self, name, target_ms, seed, *options):
+    def _supernet(self, name, target_ms, seed, *options, table_path=None):
         """Train or query the supernet of a job; return its times."""
-        common = self.supernet_options(self.folder_of(name), target_ms, seed)
+        common = self.supernet_options(self.folder_of(name), target_ms, seed, table_path)
         return self.run("train_nas.py", *FRAMEWORK, *common, *options, log=name)
 
     def table_job(self):
         """Return the job that makes the latency table."""
-        return Job("table", (), 120, self.make_table, leaves=self.table_path)
+        return self.measuring("table", self._of_device)
+
+    def measuring(self, name, of_device):
+        """Return the job that makes a DeviceTable, and predicts the widest network by it."""
+
+        def run(_):
+            of_device.make(partial(self.run, log=name))
+            return {"full_ms": of_device.table.predict(self.widest())}
+
+        return Job(name, (), 120, run, leaves=of_device.path)
 
     def _supernet_job(self, seed, kind, target=None):
         """Return the job that trains a supernet; target: if it is of one, as a share."""
@@ -146,14 +144,15 @@ class Benchmark:
 
         needs, epochs = "table", self.settings.supernet_epochs
         if SUPERNETS[kind].starts_trained:
-            needs, epochs = widest_of(seed), self._epochs_from_trained
+            needs, epochs = widest_of(seed), self.epochs_from_trained
         elif SUPERNETS[kind].is_adaptive:
             needs, epochs = ows_of(seed), epochs - self.settings.warmup
         cost_s = epochs * self.settings.supernet_cost_s
         return Job(name, (needs,), cost_s, run, leaves=self.folder_of(name))
 
     @property
-    def _epochs_from_trained(self):
+    def epochs_from_trained(self):
+        """Return the epochs of a supernet that starts at the trained widest network."""
         # Half: the widest network's training takes about as long as the others.
         return max(1, self.settings.supernet_epochs // 2)
 
@@ -174,7 +173,7 @@ class Benchmark:
         options, warmup = (), self.settings.warmup
         if SUPERNETS[kind].starts_trained:
             options, warmup = self.trained_start(seed), 1
-            options += ("--epochs", self._epochs_from_trained)
+            options += ("--epochs", self.epochs_from_trained)
         if SUPERNETS[kind].is_adaptive:
             options += ("--AOWS", "--AOWS-warmup", warmup)
         return options
@@ -185,24 +184,30 @@ class Benchmark:
 
     def _question(self, seed, target, name):
         """Return the job that asks a trained supernet for the widths of a method."""
-        method = SEARCHED[name]
-        supernet = supernet_name(seed, method.supernet, target)
-        folder = self.folder_of(supernet)
+        supernet = supernet_name(seed, SEARCHED[name].supernet, target)
 
         def run(results):
-            target_ms = target * results["table"]["full_ms"]
-            kind = self._kind_options(seed, method.supernet)
-            options = ("--resume-last", *kind, *method.options)
-            wall_s, cpu_s = self._supernet(supernet, target_ms, seed, *options)
-            lines = [line for _, line in read_lines(folder / "baselines.jsonl")]
-            found = [line for line in lines if line["method"] == method.line]
-            rng = np.random.default_rng((seed, round(100 * target)))
-            configuration = found[rng.integers(len(found))]["configuration"]
-            return {"configuration": configuration, "wall_s": wall_s, "cpu_s": cpu_s}
+            return self.ask(seed, target, name, target * results["table"]["full_ms"])
 
         # A supernet is asked by one job at a time: its folder holds one answer.
-        name = f"answer/{seed}/{target}/{name}"
-        return Job(name, (supernet,), 20, run, key=lambda _: supernet)
+        name_of_job = f"answer/{seed}/{target}/{name}"
+        return Job(name_of_job, (supernet,), QUESTION_COST_S, run, key=lambda _: supernet)
+
+    def ask(self, seed, target, name, target_ms, table_path=None):
+        """Ask a trained supernet for the widths of a method; return them with the times.
+
+        table_path: of another latency table than the benchmark's
+        """
+        method = SEARCHED[name]
+        supernet = supernet_name(seed, method.supernet, target)
+        kind = self._kind_options(seed, method.supernet)
+        options = ("--resume-last", *kind, *method.options)
+        times = self._supernet(supernet, target_ms, seed, *options, table_path=table_path)
+        lines = [line for _, line in read_lines(self.folder_of(supernet) / "baselines.jsonl")]
+        found = [line for line in lines if line["method"] == method.line]
+        rng = np.random.default_rng((seed, round(100 * target)))
+        configuration = found[rng.integers(len(found))]["configuration"]
+        return {"configuration": configuration, "wall_s": times[0], "cpu_s": times[1]}
 
     def _training(self, seed, target, method):
         """Return the job that trains an answer from scratch, unless an equal one was trained."""

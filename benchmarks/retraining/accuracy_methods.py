@@ -39,6 +39,9 @@ SEARCHED = {
     "OWS, paper": Method("OWS", "lagrangian", PAPER),
     "AOWS, paper": Method("AOWS, paper", "lagrangian", PAPER),
     **{name: Method(name, "exact", OURS) for name in OF_OURS},
+    # The shipped method's supernet, asked by other scores: which ones should be the default?
+    "OWS, trained, means": Method("OWS, trained", "exact", ("--scores", "means")),
+    "OWS, trained, monotone": Method("OWS, trained", "exact", ("--scores", "monotone")),
 }
 UNIFORM, WIDEST = "uniform", "widest"
 METHODS = (UNIFORM, *SEARCHED, *PEERS)

@@ -4,6 +4,7 @@ import numpy as np
 
 from benchmarks.retraining.accuracy_methods import METHODS, SHIPPED, WIDEST
 from benchmarks.retraining.paired import WITHIN, Paired
+from benchmarks.retraining.unfinished import unfinished
 from utils.figures import new_figure, save_figure
 from utils.json_lines import atomic_write, write_lines
 
@@ -17,6 +18,8 @@ STYLES = {
     "AOWS": ("tab:brown", "p"),
     "OWS, trained": ("tab:blue", "o"),
     "AOWS, trained": ("tab:gray", "*"),
+    "OWS, trained, means": ("lightskyblue", "X"),
+    "OWS, trained, monotone": ("navy", "d"),
     "Torch-Pruning, magnitude": ("tab:pink", "<"),
     "Torch-Pruning, Taylor": ("tab:red", ">"),
     "FastNAS": ("tab:purple", "h"),
@@ -45,10 +48,7 @@ def write_report(rows, missing, setting, folder):
 
 def as_markdown(rows, missing, setting):
     """Return the tables with the setting and what is missing."""
-    lines = ["# Accuracy at equal latency", "", *setting, ""]
-    if missing:
-        names = ", ".join(missing[:8]) + (", …" if len(missing) > 8 else "")
-        lines += [f"**Not finished: {len(missing)} trainings** ({names}).", ""]
+    lines = ["# Accuracy at equal latency", "", *setting, "", *unfinished(missing)]
     lines += [*_comparison(rows), "", *_cells(rows), ""]
     shared = [row for row in rows if "same_as" in row]
     lines += [

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from benchmarks.retraining.accuracy_jobs import supernet_name, widest_of
-from benchmarks.retraining.accuracy_methods import SHIPPED
+from benchmarks.retraining.accuracy_methods import SHIPPED, WIDEST
 from benchmarks.retraining.following import Following
 from benchmarks.retraining.jobs import Job, finished
 
@@ -19,6 +19,7 @@ class Start:
 
 
 SCRATCH = "from scratch"
+LONG = "the widest network from scratch, as long"
 STARTS = {
     "supernet, a quarter": Start(share=4),
     "supernet, a quarter, taught": Start(share=4, teacher=True),
@@ -35,13 +36,28 @@ class FineTuning(Following):
         """Return the epochs of a Start."""
         return max(1, self.settings.epochs // start.share)
 
+    def epochs_of_weights(self):
+        """Return the epochs that an answer's weights have been trained for in the end.
+
+        Those of the widest network, of its supernet, and of the answer itself.
+        """
+        return 2 * self.settings.epochs + self.accuracy.epochs_from_trained
+
+    def cells(self):
+        """Return {(name of a start, SCRATCH or LONG, target, seed): name of its job}.
+
+        The widest network, which SCRATCH and LONG have, is of target 1.
+        """
+        cells = [(target, seed) for seed in self.seeds for target in self.settings.targets]
+        names = {(SCRATCH, t, s): f"final/{s}/{t}/{SHIPPED}" for t, s in cells}
+        names |= {(name, t, s): f"tuned/{s}/{t}/{name}" for name in STARTS for t, s in cells}
+        names |= {(SCRATCH, 1, s): widest_of(s) for s in self.seeds}
+        return names | {(LONG, 1, s): _long(s) for s in self.seeds}
+
     def results(self):
-        """Return {(name of a start or SCRATCH, target, seed): result} of finished trainings."""
+        """Return {cell: result} of the finished trainings; see cells."""
         lines = self.of_accuracy() | finished(self.jobs_path)
-        cells = [(target, seed) for target in self.settings.targets for seed in self.seeds]
-        jobs = {(SCRATCH, t, s): f"final/{s}/{t}/{SHIPPED}" for t, s in cells}
-        jobs |= {(name, t, s): f"tuned/{s}/{t}/{name}" for name in STARTS for t, s in cells}
-        return {key: lines[job] for key, job in jobs.items() if job in lines}
+        return {cell: lines[job] for cell, job in self.cells().items() if job in lines}
 
     def jobs(self):
         """Return all jobs, seed by seed and target by target, with those of benchmarks.accuracy."""
@@ -49,6 +65,7 @@ class FineTuning(Following):
         jobs = [others["table"]]
         for seed in self.seeds:
             jobs += [others[widest_of(seed)], others[supernet_name(seed, SHIPPED)]]
+            jobs.append(self._long_training(seed))
             for target in self.settings.targets:
                 kinds = ("answer", "final")
                 jobs += [others[f"{kind}/{seed}/{target}/{SHIPPED}"] for kind in kinds]
@@ -56,6 +73,17 @@ class FineTuning(Following):
                     self._training(name, start, target, seed) for name, start in STARTS.items()
                 ]
         return jobs
+
+    def _long_training(self, seed):
+        """Return the job that trains the widest network as long as an answer's weights."""
+        epochs, name = self.epochs_of_weights(), _long(seed)
+
+        def run(_):
+            widest = self.accuracy.widest()
+            trained = self.accuracy.train(name, widest, seed, "--num-epochs", epochs)
+            return {"configuration": widest} | trained
+
+        return Job(name, (), epochs * self.settings.epoch_cost_s, run)
 
     def _training(self, name, start, target, seed):
         """Return the job that trains the answer from a supernet's weights."""
@@ -74,3 +102,7 @@ class FineTuning(Following):
 
         cost_s = self.epochs(start) * self.settings.epoch_cost_s
         return Job(job, (answer,), cost_s * (TAUGHT_COST if start.teacher else 1), run)
+
+
+def _long(seed):
+    return f"tuned/{seed}/1/{WIDEST}"

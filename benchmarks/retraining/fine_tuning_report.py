@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from benchmarks.retraining.fine_tuning_jobs import SCRATCH, STARTS
+from benchmarks.retraining.fine_tuning_jobs import LONG, SCRATCH, STARTS
 from benchmarks.retraining.paired import Paired
+from benchmarks.retraining.unfinished import unfinished
 from benchmarks.retraining.with_seeds import with_seeds
 from utils.errors import UserError
 from utils.json_lines import atomic_write, write_lines
@@ -33,6 +34,7 @@ def as_markdown(rows, benchmark):
     """Return the tables, with what they are based on, and the answers."""
     settings, seeds = benchmark.settings, benchmark.seeds
     epochs = {SCRATCH: settings.epochs} | {n: benchmark.epochs(s) for n, s in STARTS.items()}
+    epochs[LONG] = benchmark.epochs_of_weights()
     lines = [
         "# A network from its supernet",
         "",
@@ -44,7 +46,7 @@ def as_markdown(rows, benchmark):
         "| target | start | epochs | accuracy, % | loss | CPU s |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for target in sorted(settings.targets):
+    for target in (*sorted(settings.targets), 1):
         for name, count in epochs.items():
             cell = [row for row in rows if (row["target"], row["start"]) == (target, name)]
             if cell:
@@ -59,33 +61,50 @@ def as_markdown(rows, benchmark):
                 lines.append(f"| {' | '.join(columns)} |")
     missing = [
         f"{name}, {100 * target:g} %, seed {seed}"
-        for name in epochs
-        for target in settings.targets
-        for seed in seeds
+        for name, target, seed in benchmark.cells()
         if (name, target, seed) not in benchmark.results()
     ]
-    if missing:
-        others = "; …" if len(missing) > 8 else ""
-        lines += ["", f"**Not finished: {len(missing)}: {'; '.join(missing[:8])}{others}.**"]
-    answers = [f"- {text}" for text in (answer_as_text(rows, name) for name in STARTS) if text]
-    return "\n".join([*lines, "", *answers, ""])
+    answers = [answer_as_text(rows, name) for name in STARTS]
+    answers += [beside_widest(rows, target) for target in sorted(settings.targets)]
+    return "\n".join(
+        [*lines, "", *unfinished(missing), *(f"- {text}" for text in answers if text), ""]
+    )
 
 
 def answer_as_text(rows, name):
     """Return how much more accurate a start is than training from scratch; "" without both."""
-    accuracies = [
-        {
-            (row["target"], row["seed"]): 100 * row["accuracy"]
-            for row in rows
-            if row["start"] == start
-        }
-        for start in (name, SCRATCH)
-    ]
-    gain = Paired.of(*accuracies)
+    gain = Paired.of(*(_accuracies(rows, start) for start in (name, SCRATCH)))
     if not gain:
         return ""
-    interval = "" if np.isnan(gain.low) else f" ({gain.low:+.2f} to {gain.high:+.2f})"
     return (
-        f"{name[0].upper()}{name[1:]}: {gain.mean:+.2f} points{interval} against from scratch, "
+        f"{name[0].upper()}{name[1:]}: {_as_points(gain)} against from scratch, "
         f"more accurate in {gain.won} of {gain.cells} cells of a target and a seed."
     )
+
+
+def beside_widest(rows, target):
+    """Return how an answer from the supernet compares with LONG; "" without both."""
+    longest = min(STARTS, key=lambda name: STARTS[name].share)
+    ours, widest = _accuracies(rows, longest), _accuracies(rows, LONG)
+    gain = Paired.of(
+        {(t, s): v for (t, s), v in ours.items() if t == target},
+        {(target, s): v for (_, s), v in widest.items()},
+    )
+    if not gain:
+        return ""
+    return (
+        f"{100 * target:g} %, {longest}: {_as_points(gain)} against {LONG}, more accurate in "
+        f"{gain.won} of {gain.cells} seeds."
+    )
+
+
+def _accuracies(rows, start):
+    """Return {(target, seed): accuracy in per cent} of a start."""
+    return {
+        (row["target"], row["seed"]): 100 * row["accuracy"] for row in rows if row["start"] == start
+    }
+
+
+def _as_points(gain):
+    interval = "" if np.isnan(gain.low) else f" ({gain.low:+.2f} to {gain.high:+.2f})"
+    return f"{gain.mean:+.2f} points{interval}"

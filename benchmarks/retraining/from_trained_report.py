@@ -3,6 +3,7 @@
 import numpy as np
 
 from benchmarks.retraining.from_trained_jobs import FULL, SHORT_FROM_TRAINED, STARTS
+from benchmarks.retraining.unfinished import unfinished
 from benchmarks.retraining.with_seeds import with_seeds
 from nas.validation.prediction_errors import spearman
 from utils.errors import UserError
@@ -83,9 +84,7 @@ def as_markdown(rows, benchmark):
         for seed in benchmark.seeds
         if (name, seed) not in benchmark.results()
     ]
-    if missing:
-        lines += ["", f"**Not finished: {'; '.join(missing)}.**"]
-    return "\n".join([*lines, "", answer_as_text(rows), ""])
+    return "\n".join([*lines, "", *unfinished(missing), answer_as_text(rows), ""])
 
 
 def answer_as_text(rows):

@@ -11,6 +11,7 @@ from benchmarks.retraining.score_truth_statistics import (
     gain_of_monotone,
     repeatability,
 )
+from benchmarks.retraining.unfinished import unfinished
 from utils.errors import UserError
 from utils.json_lines import atomic_write, write_lines
 
@@ -141,8 +142,7 @@ def as_markdown(rows, settings, accuracies, missing):
         "sub-networks cut out of “ours”, with their BatchNorm statistics re-estimated.",
         "",
     ]
-    if missing:
-        lines += [f"**Not finished: {'; '.join(missing)}.**", ""]
+    lines += unfinished(missing)
     lines += ["| supernet | score over, or else | ρ | of each seed | Δ | ρ at equal latency |"]
     lines += ["| --- | --- | --- | --- | --- | --- |"]
     for row in rows:

@@ -1,5 +1,6 @@
 """`latency.py benchmark`: the configurations and ONNX files that it times, and what it prints."""
 
+import dataclasses
 import json
 import math
 
@@ -41,8 +42,6 @@ def open_networks(texts, device, network=None, input_size=None, classes=None):
         size, source = given, f"--{name.replace('_', '-')}"
         for file in opened.values():
             its = getattr(file, name)
-            if name == "network" and its:
-                its = permitted(its, file.path)
             if its is not None and size not in {None, its}:
                 what = name.replace("_", " ")
                 raise UserError(f"{file.path} has {what} {its}, {source} has {size}")
@@ -56,7 +55,8 @@ def open_networks(texts, device, network=None, input_size=None, classes=None):
 def _open_file(path):
     from models.onnx_file import OnnxFile  # here: configurations alone need no ONNX
 
-    return OnnxFile.load(path)
+    file = OnnxFile.load(path)
+    return dataclasses.replace(file, network=file.network and permitted(file.network, path))
 
 
 def predict(table, network):

@@ -24,7 +24,7 @@ def row(method, seed, accuracy, target=0.5, **more):
 
 
 def test_jobs_build_on_each_other_and_cover_every_answer(tmp_path):
-    """Oracle: 12 methods × 4 targets × 5 seeds, and the widest network once a seed."""
+    """Oracle: 14 methods × 4 targets × 5 seeds, and the widest network once a seed."""
     jobs = Benchmark(FULL, tmp_path, PEERS).jobs()
     names = [job.name for job in jobs]
     assert len(set(names)) == len(names)
@@ -34,10 +34,10 @@ def test_jobs_build_on_each_other_and_cover_every_answer(tmp_path):
     assert counts == {
         "supernet": 2 * 5 + 3 * cells,
         "answer": len(SEARCHED) * cells,
-        "final": 12 * cells + 5,
+        "final": 14 * cells + 5,
         "peer": 3 * 5,
     }
-    assert len(METHODS) == 12
+    assert len(METHODS) == 14
     assert {job.name.split("/")[1] for job in Benchmark(MINIATURE, tmp_path).jobs()[1:]} == {"0"}
 
 
@@ -106,7 +106,7 @@ def test_the_report_compares_and_tells_what_is_missing(tmp_path):
     text = write_report(rows, ["final/2/0.5/OWS"], ["Set up so."], tmp_path)
     assert text == (tmp_path / "accuracy.md").read_text()
     assert "Set up so." in text
-    assert "**Not finished: 1 trainings** (final/2/0.5/OWS)." in text
+    assert "**Not finished: 1: final/2/0.5/OWS.**" in text
     lines = {
         line.split(" | ")[1]: line.split(" | ") for line in text.splitlines() if " %, " in line
     }

@@ -34,7 +34,7 @@ def test_the_report_says_what_is_missing_and_whether_a_third_is_enough(tmp_path)
         epochs=FromTrained(MINIATURE, tmp_path).epochs,
     )
     text = write_report(benchmark, tmp_path)
-    assert "Not finished: from scratch, a third of the epochs, seed 0." in text
+    assert "Not finished: 1: from scratch, a third of the epochs, seed 0." in text
     assert "greater by +0.000 (+0.000) with own sub-networks; -2.000 (-2.000) with common" in text
     assert (tmp_path / "from_trained.md").read_text() == text
     benchmark.results = dict

@@ -124,7 +124,7 @@ def test_correlations_and_their_differences():
     assert exact["at_equal_latency"] == pytest.approx(1)
     text = as_markdown(rows, FULL, [[value] for value in truth], ["x, seed 1"])
     assert "| c | d | 1.00 (1.00 to 1.00) | 1.00 | +0." in text
-    assert "**Not finished: x, seed 1.**" in text
+    assert "**Not finished: 1: x, seed 1.**" in text
 
 
 def test_supernets_are_resampled_too():

@@ -1,0 +1,90 @@
+"""The jobs of benchmarks.two_devices: widths for each of two devices, from one supernet."""
+
+from benchmarks.retraining.accuracy_jobs import QUESTION_COST_S, supernet_name, widest_of
+from benchmarks.retraining.accuracy_methods import SHIPPED
+from benchmarks.retraining.device_table import DeviceTable
+from benchmarks.retraining.following import Following
+from benchmarks.retraining.jobs import Job, finished
+
+DEVICES = ("onnxruntime", "openvino")
+SEEDS = 2  # the last ones: a supernet of each
+
+
+class TwoDevices(Following):
+    """Tables of both devices, made on this machine; the answers by them, and their trainings."""
+
+    FILE = "two-devices.jsonl"
+
+    def __init__(self, settings, folder):
+        super().__init__(settings, folder)
+        self.seeds = settings.seeds[-SEEDS:]
+        folders = {device: self.accuracy.folder / "two-devices" / device for device in DEVICES}
+        self.tables = {d: DeviceTable(settings, path, d) for d, path in folders.items()}
+
+    def cells(self):
+        """Return {(device, target, seed): name of the job that trains the answer}."""
+        seeds, targets = self.seeds, self.settings.targets
+        cells = [(device, t, s) for s in seeds for t in targets for device in DEVICES]
+        return {cell: _name("final", *cell) for cell in cells}
+
+    def results(self):
+        """Return {(device, target, seed): result} of finished trainings."""
+        lines = finished(self.jobs_path)
+        return {cell: lines[job] for cell, job in self.cells().items() if job in lines}
+
+    def full_ms(self):
+        """Return {device: predicted latency of the widest network}, of the tables that are made."""
+        lines = finished(self.jobs_path)
+        return {d: lines[_table(d)]["full_ms"] for d in DEVICES if _table(d) in lines}
+
+    def jobs(self):
+        """Return all jobs, with those of benchmarks.accuracy that they need."""
+        others = {job.name: job for job in self.accuracy.jobs()}
+        jobs = [self.accuracy.measuring(_table(d), table) for d, table in self.tables.items()]
+        jobs.append(others["table"])
+        for seed in self.seeds:
+            jobs += [others[widest_of(seed)], others[supernet_name(seed, SHIPPED)]]
+            for target in self.settings.targets:
+                jobs += [self._question(device, target, seed) for device in DEVICES]
+                jobs += [self._training(device, target, seed) for device in DEVICES]
+        return jobs
+
+    def _question(self, device, target, seed):
+        """Return the job that asks the supernet for the widths for a device."""
+        supernet, table_path = supernet_name(seed, SHIPPED), self.tables[device].path
+
+        def run(results):
+            target_ms = target * results[_table(device)]["full_ms"]
+            found = self.accuracy.ask(seed, target, SHIPPED, target_ms, table_path)
+            return {"target_ms": target_ms} | found
+
+        name = _name("answer", device, target, seed)
+        needs = (_table(device), supernet)
+        return Job(name, needs, QUESTION_COST_S, run, key=lambda _: supernet)
+
+    def _training(self, device, target, seed):
+        """Return the job that trains the widths for a device, unless both devices' are the same."""
+        name, answer = _name("final", device, target, seed), _name("answer", device, target, seed)
+
+        def run(results):
+            configuration = results[answer]["configuration"]
+            for other in DEVICES:
+                trained = results.get(_name("final", other, target, seed))
+                if trained and trained["configuration"] == configuration:
+                    return trained
+            trained = self.accuracy.train(name, configuration, seed)
+            return {"configuration": configuration} | trained
+
+        def key(results):
+            return seed, tuple(results[answer]["configuration"])
+
+        cost_s = self.settings.epochs * self.settings.epoch_cost_s
+        return Job(name, (answer,), cost_s, run, key)
+
+
+def _table(device):
+    return f"{device}/table"
+
+
+def _name(kind, device, target, seed):
+    return f"{device}/{kind}/{seed}/{target}"
