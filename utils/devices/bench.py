@@ -53,7 +53,7 @@ class Protocol:
         """Return the protocol with its defaults filled in for a device.
 
         On some processors a network's second and third run after another network's took 1.5 and
-        1.1 times as long as the later ones: hence UNTIMED. (See docs/results.md.)
+        1.1 times as long as the later ones: hence UNTIMED. (See docs/results-latency.md.)
 
         On a CPU, networks are timed in rounds, and with one thread by CPU time, which other
         processes and other tenants of the machine disturb least. Of all statistics, the lower
