@@ -30,7 +30,7 @@ if __name__ == "__main__":  # before the imports that take seconds
 from benchmarks.retraining.accuracy_jobs import DEVICE, Benchmark
 from benchmarks.retraining.accuracy_report import write_report
 from benchmarks.retraining.accuracy_settings import parse_arguments
-from benchmarks.retraining.device_table import BATCH_SIZE, RUNS, measure
+from benchmarks.retraining.device_table import BATCH_SIZE, RUNS, device_as_text, measure
 from benchmarks.retraining.jobs import finished, run_all
 from benchmarks.retraining.noise_jobs import noise_jobs
 from benchmarks.retraining.peer_jobs import PEERS, is_installed
@@ -39,11 +39,11 @@ from utils.errors import exits_with_one_line
 from utils.images.open_dataset import open_dataset
 
 
-def describe(settings, results, metadata):
-    """Return sentences about what was trained and measured."""
+def describe(benchmark, results, metadata):
+    """Return sentences about what was trained and measured; metadata: of the answers' timing."""
+    settings, of_table = benchmark.settings, benchmark.table.metadata
     train, val = open_dataset(settings.data, 32, seed=0)
     cpu_s = sum(r.get("cpu_s", 0) for r in results.values() if "same_as" not in r)
-    versions = ", ".join(" ".join(pair) for pair in metadata.versions.items())
     low, high, levels = settings.space[1::2]
     return [
         f"{settings.data}: {len(train)} training images, {len(val)} for validation, 32×32. "
@@ -52,10 +52,10 @@ def describe(settings, results, metadata):
         f"from scratch: {settings.epochs} epochs, accuracy after the last one. "
         f"Seeds, those not finished among them: {', '.join(map(str, settings.seeds))}.",
         "",
-        f"Latency table: {settings.samples} networks on {metadata.device_name}, "
-        f"{metadata.runtime} ({versions}), one thread, batch {BATCH_SIZE}; the answers were "
-        f"measured together, {RUNS} runs in rounds. Training so far: {cpu_s / 60:.0f} minutes of "
-        "one core, with evaluation.",
+        f"Latency table: {settings.samples} networks on {device_as_text(of_table)}, one thread, "
+        f"batch {BATCH_SIZE}. The answers were measured together, {RUNS} runs in rounds, on "
+        f"{device_as_text(metadata)}. Training so far: {cpu_s / 60:.0f} minutes of one core, with "
+        "evaluation.",
     ]
 
 
@@ -75,7 +75,7 @@ def report(benchmark, results_folder):
         job.name for job in benchmark.jobs()
         if job.name.startswith("final/") and job.name not in trained
     ]  # fmt: skip
-    setting = describe(settings, results, metadata)
+    setting = describe(benchmark, results, metadata)
     setting += ["", noise_as_text(results)]
     print(write_report(rows, missing, setting, results_folder))
 

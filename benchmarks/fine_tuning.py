@@ -1,4 +1,4 @@
-"""Is a network that starts from the supernet trained in a quarter of the epochs?
+"""Is a network that starts from the supernet trained in a fifth of the epochs?
 
     python -m benchmarks.fine_tuning               the whole benchmark, on two cores
     python -m benchmarks.fine_tuning --report      what is finished, as tables
@@ -6,7 +6,7 @@
 
 The answers of benchmarks.accuracy's supernets that started at a trained network, at each target, by
 three seeds: trained from scratch, and from the supernet's weights (--from-supernet) for as many
-epochs and for a quarter of them, there also with the supernet as teacher. Beside them the widest
+epochs and for a fifth of them, there also with the supernet as teacher. Beside them the widest
 network from scratch, for as many epochs as their weights have been trained for in all.
 
 It resumes after a kill: fine-tuning.jsonl in the folder of benchmarks.accuracy lists the finished

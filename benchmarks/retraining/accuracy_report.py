@@ -132,32 +132,46 @@ def _spread(values, form):
 
 
 def plot(rows, path):
-    """Draw error against measured latency: a curve per method over the targets. Writes a PNG."""
+    """Draw error against measured latency: a curve per method over the targets. Writes a PNG.
+
+    Methods of one seed are faint points without a curve. The axis ends below the curves; the
+    legend names those that are beyond it.
+    """
     figure = new_figure(8, 5)
     axes = figure.subplots()
-    for method in METHODS:
-        _draw_curve(axes, rows, method)
+    curves = {method: _points(rows, method) for method in METHODS}
+    curves = {method: points for method, points in curves.items() if points}
+    of_one = {method for method in curves if _seeds_of(rows, method) == 1}
+    kept = [method for method in curves if method not in of_one] or list(curves)
+    worst = 1.1 * max(error + noise for method in kept for _, error, noise in curves[method])
+    for method, points in curves.items():
+        _draw_curve(axes, method, points, method in of_one, worst)
     widest = [row for row in rows if row["method"] == WIDEST]
     if widest:
-        latency_ms = np.mean([row["measured_ms"] for row in widest])
-        error = 100 - 100 * np.mean([row["accuracy"] for row in widest])
-        axes.plot(latency_ms, error, "k*", markersize=12, label="the widest network")
-    seeds = len({row["seed"] for row in rows})
+        (point,) = _points(widest, WIDEST)
+        axes.errorbar(*point, fmt="k*", markersize=12, capsize=2, label="the widest network")
     axes.set_xlabel("measured latency, ms per image")
     axes.set_ylabel("error, retrained from scratch, %: better upwards")
     axes.set_yscale("log")
-    best, worst = axes.get_ylim()
+    best = axes.get_ylim()[0]
     ticks = [tick for tick in TICKS if best < tick < worst]
     axes.set_yticks(ticks, list(map(str, ticks)))
     axes.minorticks_off()
     axes.set_ylim(worst, best)
-    title = f"means over {seeds} seeds, with their standard errors" if seeds > 1 else "one seed"
-    if len({_seeds_of(rows, method) for method in METHODS} - {0}) > 1:
-        title = f"means over up to {seeds} seeds, with their standard errors"
-    axes.set_title(f"MobileNet-v1 at widths chosen in {len(METHODS)} ways: {title}", fontsize=10)
+    axes.set_title(_title(rows, list(curves), bool(of_one)), fontsize=10)
     axes.grid(color="0.92")
     axes.legend(frameon=False, loc="lower right", fontsize=9)
     save_figure(figure, path)
+
+
+def _title(rows, methods, some_have_one):
+    counts = {_seeds_of(rows, method) for method in methods}
+    title = f"MobileNet-v1 at widths chosen in {len(methods)} ways: "
+    if counts == {1}:
+        return title + "one seed"
+    up_to = "" if len(counts) == 1 else "up to "
+    title += f"means over {up_to}{max(counts)} seeds, with standard errors"
+    return title + ("; faint: one seed" if some_have_one else "")
 
 
 def _seeds_of(rows, method):
@@ -165,8 +179,9 @@ def _seeds_of(rows, method):
     return len({row["seed"] for row in rows if row["method"] == method})
 
 
-def _draw_curve(axes, rows, method):
-    points, (colour, marker) = [], STYLES[method]
+def _points(rows, method):
+    """Return (latency in ms, error in %, its standard error) of a method's targets, by latency."""
+    points = []
     for target in sorted({row["target"] for row in rows}):
         cell = [r for r in rows if (r["target"], r["method"]) == (target, method)]
         if cell:
@@ -174,11 +189,19 @@ def _draw_curve(axes, rows, method):
             noise = np.std(errors, ddof=1) / np.sqrt(len(cell)) if len(cell) > 1 else 0.0
             latency_ms = np.mean([row["measured_ms"] for row in cell])
             points.append((latency_ms, np.mean(errors), noise))
-    if points:
-        x, y, noise = np.array(points).T
-        is_ours = method == SHIPPED
+    return sorted(points)
+
+
+def _draw_curve(axes, method, points, is_faint, worst):
+    """Draw a method's points; worst: the error at which the axis ends."""
+    colour, marker = STYLES[method]
+    x, y, noise = np.array(points).T
+    is_ours = method == SHIPPED
+    beyond = (y > worst).sum()
+    label = f"{method} ({beyond} of {len(y)} below)" if beyond else method
+    if not is_faint:
         axes.errorbar(x, y, noise, fmt="none", ecolor=colour, elinewidth=1, capsize=2, alpha=0.5)
-        axes.plot(
-            x, y, color=colour, marker=marker, label=method, lw=2.5 if is_ours else 1.2,
-            zorder=3 if is_ours else 2,
-        )  # fmt: skip
+    axes.plot(
+        x, y, color=colour, marker=marker, label=label, lw=2.5 if is_ours else 1.2,
+        ls="" if is_faint else "-", alpha=0.45 if is_faint else 1, zorder=3 if is_ours else 2,
+    )  # fmt: skip

@@ -58,3 +58,9 @@ def measure(configurations, classes, device):
     printed = demo.benchmark(*device_options(device), *network, *widths)
     metadata = Metadata.of(printed["metadata"])
     return {tuple(r["configuration"]): r for r in printed["results"]}, metadata
+
+
+def device_as_text(metadata):
+    """Return the processor, the runtime and its versions that Metadata state, as text."""
+    versions = ", ".join(" ".join(pair) for pair in metadata.versions.items())
+    return f"{metadata.device_name}, {metadata.runtime} ({versions})"

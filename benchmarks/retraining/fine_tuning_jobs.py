@@ -21,8 +21,8 @@ class Start:
 SCRATCH = "from scratch"
 LONG = "the widest network from scratch, as long"
 STARTS = {
-    "supernet, a quarter": Start(share=4),
-    "supernet, a quarter, taught": Start(share=4, teacher=True),
+    "supernet, a fifth": Start(share=5),
+    "supernet, a fifth, taught": Start(share=5, teacher=True),
     "supernet": Start(share=1),
 }
 

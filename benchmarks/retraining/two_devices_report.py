@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.retraining.device_table import BATCH_SIZE, RUNS, measure
+from benchmarks.retraining.device_table import BATCH_SIZE, RUNS, device_as_text, measure
 from benchmarks.retraining.two_devices_jobs import DEVICES
 from benchmarks.retraining.unfinished import unfinished
 from benchmarks.retraining.with_seeds import with_seeds
@@ -59,17 +59,14 @@ def rows_of(results, full_ms, measured_ms):
 def as_markdown(rows, benchmark, metadata):
     """Return the 2 × 2 table, and one for each target."""
     settings = benchmark.settings
-    names = ", ".join(
-        f"{m.runtime} ({', '.join(' '.join(pair) for pair in m.versions.items())})"
-        for m in metadata.values()
-    )
+    names = " and ".join(map(device_as_text, metadata.values()))
     lines = [
         "# Widths for two devices, from one supernet",
         "",
         f"{settings.data}, PyTorch, supernets of seeds {', '.join(map(str, benchmark.seeds))} that "
         "started at the trained widest network; targets are shares of the latency that each "
-        f"device's table predicts for that. Tables of {settings.samples} networks on "
-        f"{metadata[DEVICES[0]].device_name}: {names}; one thread, batch {BATCH_SIZE}. All answers "
+        f"device's table predicts for that. Tables of {settings.samples} networks on {names}; one "
+        f"thread, batch {BATCH_SIZE}. All answers "
         f"were timed together on each device, {RUNS} runs in rounds, and trained from scratch.",
         "",
         "Measured latency in per cent of the target on that device, and accuracy in per cent: "

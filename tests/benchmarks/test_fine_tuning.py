@@ -11,7 +11,7 @@ from benchmarks.retraining.fine_tuning_report import write_report
 from utils.errors import UserError
 from utils.json_lines import read_lines, write_lines
 
-EQUAL, QUARTER = "supernet", "supernet, a quarter"
+EQUAL, FIFTH = "supernet", "supernet, a fifth"
 
 
 def write_jobs(path, results):
@@ -32,9 +32,9 @@ def test_jobs_need_what_comes_before_them(tmp_path):
         seen.add(job.name)
 
 
-@pytest.mark.parametrize(("name", "epochs"), [(QUARTER, 2), (EQUAL, 10)])
+@pytest.mark.parametrize(("name", "epochs"), [(FIFTH, 2), (EQUAL, 10)])
 def test_a_training_differs_only_in_where_it_starts(tmp_path, monkeypatch, name, epochs):
-    """Oracle: by hand: a quarter of ten epochs; no warm-up; the answer of that seed and target."""
+    """Oracle: by hand: a fifth of ten epochs; no warm-up; the answer of that seed and target."""
     benchmark, asked = FineTuning(FULL, tmp_path), {}
 
     def train(job, configuration, seed, *options):
@@ -61,12 +61,12 @@ def test_the_report_compares_cells_that_both_have(tmp_path):
     scratch = {f"final/{seed}/0.5/{SHIPPED}": trained(0.8) for seed in (0, 1)}
     write_jobs(benchmark.accuracy.jobs_path, {"table": {"full_ms": 1.0}} | scratch)
     accuracies = {0: 0.82, 1: 0.79}
-    tuned = {f"tuned/{seed}/0.5/{QUARTER}": trained(a) for seed, a in accuracies.items()}
+    tuned = {f"tuned/{seed}/0.5/{FIFTH}": trained(a) for seed, a in accuracies.items()}
     write_jobs(benchmark.jobs_path, tuned)
     text = write_report(benchmark, tmp_path)
     assert f"| 50 % | {SCRATCH} | 10 | 80.00 (80.00, 80.00) | 0.200 (0.200, 0.200) | 10 |" in text
-    assert f"| 50 % | {QUARTER} | 2 | 80.50 (82.00, 79.00) |" in text
-    assert "upernet, a quarter: +0.50 points (" in text
+    assert f"| 50 % | {FIFTH} | 2 | 80.50 (82.00, 79.00) |" in text
+    assert "upernet, a fifth: +0.50 points (" in text
     assert "more accurate in 1 of 2 cells" in text
     assert f"**Not finished: 50: {SCRATCH}, 35 %, seed 0;" in text
     rows = [line for _, line in read_lines(tmp_path / "fine_tuning.jsonl")]
@@ -95,7 +95,7 @@ def test_the_widest_network_is_trained_as_long_as_an_answers_weights(tmp_path, m
 
 
 def test_the_miniature_has_a_whole_epoch_of_each(tmp_path):
-    """Oracle: a quarter of one epoch is one."""
+    """Oracle: a fifth of one epoch is one."""
     benchmark = FineTuning(MINIATURE, tmp_path)
     assert len(benchmark.jobs()) == 1 + 3 + 5
     assert {benchmark.epochs(start) for start in STARTS.values()} == {1}
