@@ -32,6 +32,11 @@ class DrawnScores:
         return float((first - second).std())
 
 
+def is_hidden(difference, noise):
+    """Return whether noise hides a difference of scores."""
+    return difference <= MARGIN * noise
+
+
 def fastest_as_good(best, solve, least_ms, drawn):
     """Return the answer of a fast network that noise does not tell from `best`, and the noise.
 
@@ -51,7 +56,7 @@ def fastest_as_good(best, solve, least_ms, drawn):
             low_ms = middle_ms
             continue
         noise_of_it = drawn.noise(best.states, found.states)
-        if best.score - found.score <= MARGIN * noise_of_it:
+        if is_hidden(best.score - found.score, noise_of_it):
             answer, noise, high_ms = found, noise_of_it, found.latency_ms
         else:
             low_ms = middle_ms
@@ -67,6 +72,6 @@ def noticeable(front, drawn):
     kept = [0]
     for index, score in enumerate(front.scores):
         noise = drawn.noise(front.states[index], front.states[kept[-1]])
-        if score - front.scores[kept[-1]] > MARGIN * noise:
+        if not is_hidden(score - front.scores[kept[-1]], noise):
             kept.append(index)
     return kept

@@ -9,7 +9,7 @@ from nas import aows, mrf, ows
 from nas.constraint import InfeasibleError, least_sum
 from nas.exact.constrained_search import check_reachable
 from nas.fitted_scores import DRAWS, Prior
-from nas.noise import DrawnScores, fastest_as_good, noticeable
+from nas.noise import DrawnScores, fastest_as_good, is_hidden, noticeable
 from nas.thompson import fit_where_the_answer_lies
 from nas.transitions import pack_pairwise, pad
 from nas.width_scores import WidthLosses, monotone
@@ -121,8 +121,8 @@ class SupernetSearch:
     def last_decision(self):
         """Return AOWS's Decision by the answer's scores; its configuration is the answer."""
         tau, unary = self._schedule.temperature(self._schedule.epochs), pad(self.unary())
-        if self.fitted:  # training's scores are a layer's share of a loss
-            unary /= len(self.space.sizes)
+        if self.fitted:  # of a loss's logarithm; training's scores are a layer's share of a loss
+            unary *= np.exp(-self.best().score) / len(self.space.sizes)
         _, probabilities, gammas, _ = self._distribution(unary, tau)
         return self._decision(tau, gammas, self.best().states, probabilities)
 
@@ -200,6 +200,22 @@ class SupernetSearch:
         """Return the Answer of greatest score under other constraints, whatever the noise."""
         return ows.search_all(self.unary(), constraints, **self._method)
 
+    def as_good(self, answers):
+        """Return those of some Answers that noise does not tell from the best of them.
+
+        Only the best one with means as scores or the reference's search, which ignore noise.
+        """
+        best = max(answers, key=lambda answer: answer.score)
+        if not self._minds_noise:
+            return [best]
+        drawn = self.drawn()
+        noises = [drawn.noise(best.states, answer.states) for answer in answers]
+        return [
+            replace(answer, noise=noise)
+            for answer, noise in zip(answers, noises, strict=True)
+            if is_hidden(best.score - answer.score, noise)
+        ]
+
     def noticeable(self, front):
         """Return the indices of a Front's configurations that noise tells apart.
 
@@ -210,11 +226,10 @@ class SupernetSearch:
         return noticeable(front, self.drawn())
 
     def fit(self, evaluated, rng, most, whole_front=False):
-        """Base the scores on a fit to `most` sub-networks at most; return the FittedScores.
+        """Base the scores on a fit to evaluated sub-networks; return the FittedScores.
 
-        evaluated: nas.thompson.Evaluated
+        evaluated: nas.thompson.Evaluated, to which `most` are added at most
         whole_front: whether answers under other latencies matter, too
-        Raises UserError if a layer has no width that was ever drawn.
         """
         chain, layers = self.space.chain, len(self.space.sizes)
         # What was recorded is divided by the number of layers.
@@ -226,7 +241,13 @@ class SupernetSearch:
         least = least_sum(chain.unary(prior.means), first.pairwise)
         greatest = first.value(chain.states(self.space.sizes - 1))
 
-        def answer(scores, limit=first.limit):
+        def answer(fitted):
+            noise = np.random.default_rng(STREAM)
+            self.fitted = fitted
+            self._drawn = DrawnScores([chain.unary(fitted.draw(noise)) for _ in range(DRAWS)])
+            return chain.choices(self.best().states).tolist()
+
+        def best_by(scores, limit):
             limits = [replace(first, limit=limit), *others]
             states = ows.search_all(chain.unary(scores), limits, **self._method).states
             return chain.choices(states).tolist()
@@ -234,14 +255,10 @@ class SupernetSearch:
         def candidate(scores):
             if whole_front and rng.random() < 0.5:
                 with suppress(InfeasibleError):  # under the other limits
-                    return answer(scores, rng.uniform(least, greatest))
-            return answer(scores)
+                    return best_by(scores, rng.uniform(least, greatest))
+            return best_by(scores, first.limit)
 
-        self.fitted = fit_where_the_answer_lies(prior, evaluated, answer, candidate, rng, most)
-        noise = np.random.default_rng(STREAM)
-        draws = [chain.unary(self.fitted.draw(noise)) for _ in range(DRAWS)]
-        self._drawn = DrawnScores(draws)
-        return self.fitted
+        return fit_where_the_answer_lies(prior, evaluated, answer, candidate, rng, most)
 
     def to_arrays(self):
         """Return the statistics as arrays for a checkpoint."""

@@ -1,7 +1,7 @@
 """Which sub-networks to evaluate: a balanced start, then those that may be the answer.
 
-Each round draws scores from the posterior, searches them exactly, and evaluates what it finds, so
-that evaluations concentrate where the answer lies.
+Each round draws scores from the posterior, searches them exactly, and evaluates what it finds and
+the present answer, so that evaluations concentrate where the answer lies.
 Source: Thompson, On the likelihood that one unknown probability exceeds another, 1933.
 """
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from nas.fitted_scores import LEAST, FittedScores, balanced
 
-FIRST = 30  # sub-networks of the balanced start
+FIRST = 30  # sub-networks of the balanced start, at most
 BATCH = 5  # per round
 UNCHANGED = 3  # rounds in a row with the same answer: enough
 
@@ -28,6 +28,9 @@ class Evaluated:
     def __len__(self):
         return len(self._losses)
 
+    def __contains__(self, states):
+        return tuple(states) in self._losses
+
     def add(self, states):
         """Evaluate those of some configurations (n, N) that are new."""
         new = [s for s in dict.fromkeys(map(tuple, states)) if s not in self._losses]
@@ -41,23 +44,30 @@ class Evaluated:
 
 
 def fit_where_the_answer_lies(prior, evaluated, answer, candidate, rng, most):
-    """Return the FittedScores of at most `most` evaluated sub-networks, at least LEAST.
+    """Return the FittedScores of sub-networks, of which `most` at most are evaluated here.
 
-    prior: a nas.fitted_scores.Prior; evaluated: Evaluated, to which more are added
-    answer: answer(scores) -> the best states; candidate: the same, or that under other limits
-    of interest
-    Ends earlier when the answer by the fit has stayed the same for UNCHANGED rounds.
+    prior: a nas.fitted_scores.Prior; evaluated: Evaluated, to which they are added
+    answer: answer(FittedScores) -> the states that are reported
+    candidate: candidate(scores) -> the best states by drawn scores
+    most: LEAST at least; the balanced start takes half of them
+    Each round evaluates the answer, too: what the best of many configurations promises is too good
+    more often than not. Ends when the answer has stayed the same for UNCHANGED rounds, and at once
+    if earlier evaluations have both led to it and were of it.
     """
     most = max(most, LEAST)
-    first = min(FIRST, most) - len(evaluated)
+    begun = len(evaluated)
+    first = min(FIRST, max(LEAST, most // 2)) - begun
     if first > 0:
         evaluated.add(balanced(prior.seen, first, rng).tolist())
     fit = evaluated.fit(prior)
-    states, unchanged = answer(fit.scores), 0
-    while unchanged < UNCHANGED and len(evaluated) < most:
-        draws = range(min(BATCH, most - len(evaluated)))
-        evaluated.add([candidate(fit.draw(rng)) for _ in draws])
+    states = tuple(answer(fit))
+    if first <= 0 and states in evaluated:
+        return fit
+    unchanged = 0
+    while unchanged < UNCHANGED and (left := begun + most - len(evaluated)) > 0:
+        drawn = [candidate(fit.draw(rng)) for _ in range(min(BATCH, left) - 1)]
+        evaluated.add([states, *drawn])
         fit = evaluated.fit(prior)
-        before, states = states, answer(fit.scores)
-        unchanged = unchanged + 1 if tuple(states) == tuple(before) else 0
+        before, states = states, tuple(answer(fit))
+        unchanged = unchanged + 1 if states == before else 0
     return fit

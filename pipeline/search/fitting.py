@@ -76,7 +76,7 @@ class Validation:
 
 
 def most_sub_networks(epochs, train, images):
-    """Return how many sub-networks are evaluated at most: about a tenth of the training's time.
+    """Return how many sub-networks a question may evaluate: about a tenth of the training's time.
 
     epochs: of the training; train: its number of images; images: of an evaluation
     An image of the training passes forward and backward through three networks, the widest among

@@ -154,7 +154,11 @@ def _add_limits(add):
         help="search on the table's upper bound, which a measured latency stays below with this "
         "probability (0.9); default: on the prediction",
     )
-    add("--network", type=named, help=f"{CHOICES}; default: the latency model's, but for FILE.py")
+    add(
+        "--network",
+        type=named,
+        help=f"{CHOICES}; default: the latency model's; a FILE.py must be given",
+    )
     add_width_options(add)
 
 

@@ -175,3 +175,21 @@ def test_layers_of_one_width_leave_the_mean():
     losses = np.arange(1, LEAST + 1)
     fit = FittedScores(prior, [(0, 0, 0)] * LEAST, losses)
     assert score(fit.scores, (0, 0, 0)) == pytest.approx(-np.log(losses).mean())
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-8])
+def test_sub_networks_of_equal_losses_have_equal_scores(spread):
+    """Oracle: the losses; without a least scale the likelihood's matrix was not positive."""
+    rng = np.random.default_rng(7)
+    prior = Prior([np.zeros(3)] * 13, [np.full(3, 0.1)] * 13)
+    states = balanced(prior.seen, 60, rng)
+    fit = FittedScores(prior, states, 2 * np.exp(spread * rng.random(60)))
+    assert [score(fit.scores, each) for each in states] == pytest.approx(
+        [-np.log(2)] * 60, abs=1e-3
+    )
+
+
+def test_the_only_sub_network_is_predicted_by_itself():
+    prior = Prior([np.zeros(1)] * 3, [np.ones(1)] * 3)
+    fit = FittedScores(prior, [(0, 0, 0)], [2.0])
+    assert fit.left_out(np.random.default_rng(0)).tolist() == [2.0]

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from nas import ows
+from nas.answer import Answer
 from nas.constraint import Constraint, InfeasibleError
 from nas.exact.pareto import front
 from nas.latency_table import LatencyTable
@@ -84,6 +85,23 @@ def test_of_scores_within_noise_the_faster_network_answers():
     assert 0 < small.gap <= MARGIN * small.noise
     for found in (small, great):
         assert found.states[0] == found.states[2] == 0  # of no use
+
+
+def test_answers_are_as_good_if_noise_hides_what_they_lose():
+    """Oracle: losses by hand: the second layer's widest width gains little, the first's much."""
+    search, rng = exact("monotone"), np.random.default_rng(0)
+    states = rng.integers(SPACE.sizes, size=(3000, 3))
+    quality = np.array([0.0, 3.0, 6.0])[states[:, 0]] + np.array([0.0, 3.0, 3.001])[states[:, 1]]
+    search.record(states, 10 - quality + rng.normal(size=3000), np.zeros(3000))
+    answers = [
+        Answer.of(search.unary(), search.constraints, each)
+        for each in ([2, 2, 0], [2, 1, 0], [1, 2, 0])
+    ]
+    assert [answer.states for answer in search.as_good(answers)] == [(2, 2, 0), (2, 1, 0)]
+    assert search.as_good(answers)[1].noise > 0
+    of_means = exact("means")
+    of_means.load_arrays(search.to_arrays())
+    assert len(of_means.as_good(answers)) == 1
 
 
 class Truth:

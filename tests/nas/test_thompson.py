@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from nas.fitted_scores import LEAST, Prior, score
+from nas.fitted_scores import LEAST, Prior, balanced, score
 from nas.thompson import FIRST, Evaluated, fit_where_the_answer_lies
 
 SIZES = (6, 6, 6)
@@ -44,13 +44,13 @@ def prior_of(truth, error):
     )
 
 
-def fitted(truth, most, known=(), noise=0.01):
+def fitted(truth, most, known=(), noise=0.01, answer=lambda fit: best(fit.scores)):
     evaluate = Evaluations(truth, noise)
     evaluated = Evaluated(evaluate, known, evaluate(np.array(known)) if len(known) else ())
     evaluate.asked.clear()
     rng = np.random.default_rng(2)
     prior = prior_of(truth, 0.3)
-    return fit_where_the_answer_lies(prior, evaluated, best, best, rng, most), evaluate.asked
+    return fit_where_the_answer_lies(prior, evaluated, answer, best, rng, most), evaluate.asked
 
 
 def test_the_best_is_found_though_training_names_another(truth):
@@ -78,14 +78,30 @@ def test_it_ends_when_the_answer_stays_or_the_evaluations_are_spent(truth):
     assert FIRST <= len(sure) < 60
     _, few = fitted(truth, most=3)
     assert LEAST - 1 <= len(few) <= LEAST  # one may be drawn twice
-    _, spent = fitted(truth, most=FIRST + 2)
-    assert FIRST <= len(spent) <= FIRST + 2
+    changing = itertools.product(*map(range, SIZES))
+    _, spent = fitted(truth, most=40, answer=lambda _: next(changing))
+    assert len(spent) == 40
 
 
-def test_what_was_evaluated_before_counts(truth):
-    """Oracle: what is asked again, after a first fit."""
-    _, asked = fitted(truth, most=60)
-    fit, again = fitted(truth, most=60, known=asked)
-    assert len(again) <= 60 - len(asked)
-    assert not set(again) & set(asked)
-    assert len(fit.losses) == len(asked) + len(again)
+@pytest.mark.parametrize(("most", "count"), [(24, 12), (60, FIRST), (1000, FIRST)])
+def test_the_start_takes_half_at_most_and_the_answer_is_evaluated(truth, most, count):
+    """Oracle: the balanced start, drawn here, too."""
+    start = balanced([np.arange(6)] * 3, count, np.random.default_rng(2)).tolist()
+    start = list(dict.fromkeys(map(tuple, start)))
+    fit, asked = fitted(truth, most)
+    assert asked[: len(start)] == start
+    assert len(asked) > len(start)
+    assert best(fit.scores) in asked
+
+
+def test_what_was_evaluated_before_is_not_evaluated_again(truth):
+    """Oracle: what is asked again, after a first fit: nothing if its answer was evaluated."""
+    fit, asked = fitted(truth, most=60)
+    assert best(fit.scores) in asked
+    _, again = fitted(truth, most=60, known=asked)
+    assert not again
+    others = [states for states in asked if states != best(fit.scores)]
+    fit, again = fitted(truth, most=20, known=others)
+    assert 1 <= len(again) <= 20
+    assert not set(again) & set(others)
+    assert len(fit.losses) == len(others) + len(again)
