@@ -54,8 +54,9 @@ from utils.progress import progress_bar
 from utils.time_estimate import TimeEstimate
 
 
-def open_search(question, limits):
+def open_search(options, limits):
     """Return the search: the limits on the search space, checked to be within reach."""
+    question = options.question
     space = search_space_of(question, limits[0].table)
     constraints = [limit.constraint(space) for limit in limits]
     if question.max_macs:
@@ -72,6 +73,7 @@ def open_search(question, limits):
         method=question.search,
         iterations=question.gamma_iter,
         schedule=question.adaptive,
+        images_per_configuration=options.schedule.images_per_configuration,
     )
 
 
@@ -233,7 +235,7 @@ def search_widths(options, **network):
     reports = options.reports
     refuse_inputs_in_folder(reports)
     limits = open_limits(options.question)
-    search = open_search(options.question, limits)
+    search = open_search(options, limits)
     if reports.verify:
         from pipeline.search.verification import refuse_unverifiable
 

@@ -30,6 +30,11 @@ class TrainingSchedule:
     # one and passes through the network cut out for it (PyTorch).
     configurations_per_batch: int = 0
 
+    @property
+    def images_per_configuration(self):
+        """How many successive images of a batch share a configuration."""
+        return self.batch_size // (self.configurations_per_batch or self.batch_size)
+
     def learning_rate(self, progress):
         """Return the learning rate after `progress` epochs."""
         share = progress / self.epochs

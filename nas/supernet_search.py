@@ -65,6 +65,7 @@ class SupernetSearch:
         method="exact",
         iterations=12,
         schedule=None,
+        images_per_configuration=1,
     ):
         """
         constraints: nas.constraint.Constraints, the first one on a latency
@@ -73,6 +74,7 @@ class SupernetSearch:
                      or, once `fit` was called, those fitted to sub-networks
         method, iterations: of the searches, as for nas.ows.search
         schedule:    for AOWS a Schedule; None for OWS, which draws uniformly to the end
+        images_per_configuration: successive images of those recorded that have the same widths
         Raises InfeasibleError if no configuration is feasible.
         """
         sizes = space.chain.node_sizes
@@ -84,7 +86,7 @@ class SupernetSearch:
             raise ValueError(f"unknown scores {scores!r}: choose from {', '.join(SCORES)}")
         self._window, self._scores, self._schedule = window, scores, schedule
         self._method = {"method": method, "iterations": iterations}
-        self._losses = WidthLosses(space.sizes, window)
+        self._losses, self._run = WidthLosses(space.sizes, window), images_per_configuration
         self.fitted = None  # FittedScores, once `fit` was called
         self._drawn = None
 
@@ -156,6 +158,9 @@ class SupernetSearch:
             return means
         return monotone(means, self._rows(self._losses.images()))
 
+    def _errors(self):
+        return self._rows(self._losses.errors(self._run))
+
     def _rows(self, padded):
         return [row[:size] for row, size in zip(padded, self.space.sizes, strict=True)]
 
@@ -164,8 +169,7 @@ class SupernetSearch:
         if self._drawn:
             return self._drawn
         rng = np.random.default_rng(STREAM)
-        means, errors = self._rows(self._losses.unary()), self._rows(self._losses.errors())
-        rows = list(zip(means, errors, strict=True))
+        rows = list(zip(self._rows(self._losses.unary()), self._errors(), strict=True))
 
         def draw():
             return self._scores_of([rng.normal(m, e) for m, e in rows])
@@ -235,7 +239,7 @@ class SupernetSearch:
         # What was recorded is divided by the number of layers.
         prior = Prior(
             [layers * row for row in self._rows(self._losses.unary())],
-            [layers * row for row in self._rows(self._losses.errors())],
+            [layers * row for row in self._errors()],
         )
         first, *others = self.constraints
         least = least_sum(chain.unary(prior.means), first.pairwise)

@@ -63,21 +63,29 @@ class WidthLosses:
         """Return how many images are in the window of each width, shape (layers, S)."""
         return np.minimum(self.counts, self.window)
 
-    def errors(self):
+    def errors(self, run=1):
         """Return the standard errors of the unary potentials, shape (layers, S).
 
+        run: successive images that have one configuration, whose losses are not independent
         One standard deviation holds for all widths of a layer, pooled over their windows: a width
         may have been drawn only once. 0 for a width never drawn.
+        Source: Liang and Zeger, Longitudinal data analysis using generalized linear models, 1986
+        (squared sums over what belongs together).
         """
         images, means = self.images(), self.unary()
-        squares = np.zeros(len(self.sizes))
+        squares, runs = np.zeros(len(self.sizes)), np.zeros(len(self.sizes))
         for index in np.argwhere(images):
-            values = self._rings[*index][: images[*index]]
-            squares[index[0]] += np.square(values - means[*index], dtype=np.float64).sum()
+            count, kept = self.counts[*index], images[*index]
+            # The values' numbers among all ever recorded; runs begin at multiples of their length.
+            numbers = count - 1 - (count - 1 - np.arange(kept)) % self.window
+            run_of = numbers // run - numbers.min() // run
+            deviations = self._rings[*index][:kept] - means[*index]
+            squares[index[0]] += np.square(np.bincount(run_of, weights=deviations)).sum()
+            runs[index[0]] += run_of.max() + 1
         drawn = (images > 0).sum(axis=1)
-        freedom = np.maximum(images.sum(axis=1) - drawn, 1)
-        variances = np.where(images > 0, (squares / freedom)[:, None], 0.0)
-        return np.sqrt(variances / np.maximum(images, 1))
+        freedom = runs / np.maximum(runs - drawn, 1)
+        variances = squares / np.maximum(images.sum(axis=1), 1) * freedom
+        return np.sqrt(np.where(images > 0, variances[:, None], 0.0) / np.maximum(images, 1))
 
     def all_drawn(self):
         """Return whether every width of every layer has been drawn at least once."""

@@ -125,6 +125,23 @@ def test_standard_errors_are_those_of_a_pooled_deviation(window, seed):
         np.testing.assert_allclose(row[: len(layer)], expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("window", [10_000, 960, 930])  # the last one cuts through runs
+def test_standard_errors_allow_for_images_that_share_a_configuration(window):
+    """Oracle: the deviation of the means of many repetitions, whose runs of 8 share an effect."""
+    means, errors = [], []
+    for seed in range(150):
+        rng, losses = np.random.default_rng(seed), WidthLosses([2], window)
+        states = rng.integers(2, size=(250, 1)).repeat(8, axis=0)
+        values = rng.normal(size=250).repeat(8) + rng.normal(size=2000)
+        for batch in range(0, 2000, 40):
+            part = slice(batch, batch + 40)
+            losses.record(states[part], values[part], np.zeros(40))
+        means.append(losses.unary()[0])
+        errors.append(losses.errors(run=8)[0])
+    np.testing.assert_allclose(np.mean(errors, axis=0), np.std(means, axis=0), rtol=0.15)
+    assert np.mean(losses.errors()) < 0.6 * np.mean(errors)
+
+
 def test_windows_of_another_search_space_are_refused():
     arrays = WidthLosses([3, 2], 5).to_arrays()
     with pytest.raises(ValueError, match="another search space"):
