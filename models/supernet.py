@@ -33,7 +33,7 @@ class TrainingSchedule:
     @property
     def images_per_configuration(self):
         """How many successive images of a batch share a configuration."""
-        return self.batch_size // (self.configurations_per_batch or self.batch_size)
+        return max(1, self.batch_size // (self.configurations_per_batch or self.batch_size))
 
     def learning_rate(self, progress):
         """Return the learning rate after `progress` epochs."""

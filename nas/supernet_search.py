@@ -166,9 +166,12 @@ class SupernetSearch:
 
     def drawn(self):
         """Return the nas.noise.DrawnScores of the nodes' states, which give the noise."""
-        if self._drawn:
-            return self._drawn
         rng = np.random.default_rng(STREAM)
+        if self.fitted:
+            if not self._drawn:
+                draws = [self.space.chain.unary(self.fitted.draw(rng)) for _ in range(DRAWS)]
+                self._drawn = DrawnScores(draws)
+            return self._drawn
         rows = list(zip(self._rows(self._losses.unary()), self._errors(), strict=True))
 
         def draw():
@@ -205,20 +208,18 @@ class SupernetSearch:
         return ows.search_all(self.unary(), constraints, **self._method)
 
     def as_good(self, answers):
-        """Return those of some Answers that noise does not tell from the best of them.
+        """Return the indices of those of some Answers that noise does not tell from the best.
 
-        Only the best one with means as scores or the reference's search, which ignore noise.
+        Only the best one's with means as scores or the reference's search, which ignore noise.
         """
-        best = max(answers, key=lambda answer: answer.score)
+        number = max(range(len(answers)), key=lambda index: answers[index].score)
         if not self._minds_noise:
-            return [best]
-        drawn = self.drawn()
-        noises = [drawn.noise(best.states, answer.states) for answer in answers]
+            return [number]
+        best, drawn = answers[number], self.drawn()
         return [
-            replace(answer, noise=noise)
-            for answer, noise in zip(answers, noises, strict=True)
-            if is_hidden(best.score - answer.score, noise)
-        ]
+            index for index, answer in enumerate(answers)
+            if is_hidden(best.score - answer.score, drawn.noise(best.states, answer.states))
+        ]  # fmt: skip
 
     def noticeable(self, front):
         """Return the indices of a Front's configurations that noise tells apart.
@@ -245,10 +246,9 @@ class SupernetSearch:
         least = least_sum(chain.unary(prior.means), first.pairwise)
         greatest = first.value(chain.states(self.space.sizes - 1))
 
-        def answer(fitted):
-            noise = np.random.default_rng(STREAM)
-            self.fitted = fitted
-            self._drawn = DrawnScores([chain.unary(fitted.draw(noise)) for _ in range(DRAWS)])
+        def adopt(fitted):
+            """Base the scores on a fit; return the choices of the answer."""
+            self.fitted, self._drawn = fitted, None
             return chain.choices(self.best().states).tolist()
 
         def best_by(scores, limit):
@@ -262,14 +262,17 @@ class SupernetSearch:
                     return best_by(scores, rng.uniform(least, greatest))
             return best_by(scores, first.limit)
 
-        return fit_where_the_answer_lies(prior, evaluated, answer, candidate, rng, most)
+        return fit_where_the_answer_lies(
+            prior, evaluated, adopt, candidate, rng, most, goes_on=whole_front
+        )
 
     def to_arrays(self):
         """Return the statistics as arrays for a checkpoint."""
-        return self._losses.to_arrays() | {"window": np.array(self._window)}
+        kept = {"window": np.array(self._window), "run": np.array(self._run)}
+        return self._losses.to_arrays() | kept
 
     def load_arrays(self, arrays):
-        """Load the statistics of a checkpoint, whatever its window.
+        """Load the statistics of a checkpoint, whatever its window; "run" may be missing.
 
         Raises UserError if they do not belong together, or to another search space.
         """
@@ -282,3 +285,4 @@ class SupernetSearch:
         except (KeyError, ValueError) as error:
             raise UserError(f"the width statistics do not fit: {error}") from None
         self._losses = losses
+        self._run = max(self._run, int(arrays.get("run", 1)))

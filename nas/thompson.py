@@ -43,31 +43,33 @@ class Evaluated:
         return FittedScores(prior, list(self._losses), list(self._losses.values()))
 
 
-def fit_where_the_answer_lies(prior, evaluated, answer, candidate, rng, most):
+def fit_where_the_answer_lies(prior, evaluated, adopt, candidate, rng, most, *, goes_on=False):
     """Return the FittedScores of sub-networks, of which `most` at most are evaluated here.
 
     prior: a nas.fitted_scores.Prior; evaluated: Evaluated, to which they are added
-    answer: answer(FittedScores) -> the states that are reported
+    adopt: adopt(FittedScores) -> the states that are reported by it; called last with what is
+        returned
     candidate: candidate(scores) -> the best states by drawn scores
-    most: LEAST at least; the balanced start takes half of them
+    most: LEAST + BATCH at least; the balanced start takes FIRST, LEAST, or half of them
+    goes_on: whether to evaluate more where earlier evaluations settle the answer
     Each round evaluates the answer, too: what the best of many configurations promises is too good
     more often than not. Ends when the answer has stayed the same for UNCHANGED rounds, and at once
     if earlier evaluations have both led to it and were of it.
     """
-    most = max(most, LEAST)
+    most = max(most, LEAST + BATCH)
     begun = len(evaluated)
     first = min(FIRST, max(LEAST, most // 2)) - begun
     if first > 0:
         evaluated.add(balanced(prior.seen, first, rng).tolist())
     fit = evaluated.fit(prior)
-    states = tuple(answer(fit))
-    if first <= 0 and states in evaluated:
+    states = tuple(adopt(fit))
+    if first <= 0 and states in evaluated and not goes_on:
         return fit
     unchanged = 0
     while unchanged < UNCHANGED and (left := begun + most - len(evaluated)) > 0:
         drawn = [candidate(fit.draw(rng)) for _ in range(min(BATCH, left) - 1)]
         evaluated.add([states, *drawn])
         fit = evaluated.fit(prior)
-        before, states = states, tuple(answer(fit))
+        before, states = states, tuple(adopt(fit))
         unchanged = unchanged + 1 if states == before else 0
     return fit

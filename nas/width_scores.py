@@ -66,25 +66,28 @@ class WidthLosses:
     def errors(self, run=1):
         """Return the standard errors of the unary potentials, shape (layers, S).
 
-        run: successive images that have one configuration, whose losses are not independent
+        run: successive images that have one configuration, whose losses are not independent; with
+             no more runs than widths they count as one image
         One standard deviation holds for all widths of a layer, pooled over their windows: a width
         may have been drawn only once. 0 for a width never drawn.
         Source: Liang and Zeger, Longitudinal data analysis using generalized linear models, 1986
         (squared sums over what belongs together).
         """
         images, means = self.images(), self.unary()
-        squares, runs = np.zeros(len(self.sizes)), np.zeros(len(self.sizes))
+        of_images, of_runs, runs = np.zeros((3, len(self.sizes)))
         for index in np.argwhere(images):
             count, kept = self.counts[*index], images[*index]
             # The values' numbers among all ever recorded; runs begin at multiples of their length.
             numbers = count - 1 - (count - 1 - np.arange(kept)) % self.window
             run_of = numbers // run - numbers.min() // run
             deviations = self._rings[*index][:kept] - means[*index]
-            squares[index[0]] += np.square(np.bincount(run_of, weights=deviations)).sum()
+            of_images[index[0]] += np.square(deviations, dtype=np.float64).sum()
+            of_runs[index[0]] += np.square(np.bincount(run_of, weights=deviations)).sum()
             runs[index[0]] += run_of.max() + 1
-        drawn = (images > 0).sum(axis=1)
-        freedom = runs / np.maximum(runs - drawn, 1)
-        variances = squares / np.maximum(images.sum(axis=1), 1) * freedom
+        drawn, total = (images > 0).sum(axis=1), images.sum(axis=1)
+        alone = of_images / np.maximum(total - drawn, 1)
+        together = of_runs / np.maximum(total, 1) * runs / np.maximum(runs - drawn, 1)
+        variances = np.where(runs > drawn, np.maximum(alone, together), run * alone)
         return np.sqrt(np.where(images > 0, variances[:, None], 0.0) / np.maximum(images, 1))
 
     def all_drawn(self):

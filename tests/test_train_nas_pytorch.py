@@ -85,6 +85,8 @@ def test_groups_of_images_draw_one_configuration_each(model, tmp_path, monkeypat
             assert (group == group[0]).all()
     assert len({tuple(row) for widths in drawn[:5] for row in widths}) == 20
     assert results(tmp_path)[-1]["epoch"] == 2
+    arrays, _ = checkpoints.load(checkpoints.latest(tmp_path))
+    assert arrays["windows/run"] == 256 // 4  # the scores' noise is of as many images together
 
 
 @pytest.mark.parametrize("groups", ["0", "4"])

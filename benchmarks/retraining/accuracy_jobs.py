@@ -122,14 +122,17 @@ class Benchmark:
         """Return the job that makes the latency table."""
         return self.measuring("table", self._of_device)
 
-    def measuring(self, name, of_device):
-        """Return the job that makes a DeviceTable, and predicts the widest network by it."""
+    def measuring(self, name, of_device, needs=()):
+        """Return the job that makes a DeviceTable, and predicts the widest network by it.
+
+        needs: jobs that must be finished before, so that nothing runs beside it
+        """
 
         def run(_):
             of_device.make(partial(self.run, log=name))
             return {"full_ms": of_device.table.predict(self.widest())}
 
-        return Job(name, (), 120, run, leaves=of_device.path)
+        return Job(name, needs, 120, run, leaves=of_device.path)
 
     def _supernet_job(self, seed, kind, target=None):
         """Return the job that trains a supernet; target: if it is of one, as a share."""
@@ -265,7 +268,7 @@ class Benchmark:
             "--save-dir", folder, "--logging-file", folder / "log", *options, log=name,
         )  # fmt: skip
         lines = [line for _, line in read_lines(folder / "results.jsonl")]
-        is_needed = tuple(configuration) == self.widest()  # its parameters, by others
+        is_needed = name == widest_of(seed)  # its parameters, by others
         for kind in ("states", "onnx") if is_needed else ("states", "onnx", "params"):
             for path in folder.glob(f"*.{kind}"):
                 path.unlink()
@@ -282,6 +285,11 @@ def supernet_name(seed, kind, target=None):
     """Return the name of the job that trains a supernet; the target counts if it is of one."""
     is_shared = not SUPERNETS[kind].is_adaptive
     return f"supernet/{seed}/{kind}" if is_shared else f"supernet/{seed}/{target}/{kind}"
+
+
+def shipped_supernet(seed):
+    """Return the name of the job that trains the supernet of the shipped method."""
+    return supernet_name(seed, SEARCHED[SHIPPED].supernet)
 
 
 def ows_of(seed):

@@ -4,9 +4,8 @@ import numpy as np
 
 from benchmarks.retraining.accuracy_methods import METHODS, SHIPPED, WIDEST
 from benchmarks.retraining.paired import WITHIN, Paired
-from benchmarks.retraining.unfinished import unfinished
+from benchmarks.retraining.reports import unfinished, write_results
 from utils.figures import new_figure, save_figure
-from utils.json_lines import atomic_write, write_lines
 
 STYLES = {
     "uniform": ("0.35", "s"),
@@ -38,10 +37,8 @@ def write_report(rows, missing, setting, folder):
     missing: names of the trainings that are not finished
     setting: sentences about what was trained and measured
     """
-    write_lines(folder / "accuracy.jsonl", rows)
     text = as_markdown(rows, missing, setting)
-    with atomic_write(folder / "accuracy.md", "w") as file:
-        file.write(text)
+    write_results(folder, "accuracy", rows, text)
     plot(rows, folder / "accuracy.png")
     return text
 
@@ -143,7 +140,8 @@ def plot(rows, path):
     curves = {method: points for method, points in curves.items() if points}
     of_one = {method for method in curves if _seeds_of(rows, method) == 1}
     kept = [method for method in curves if method not in of_one] or list(curves)
-    worst = 1.1 * max(error + noise for method in kept for _, error, noise in curves[method])
+    errors = [error + noise for method in kept for _, error, noise in curves[method]]
+    worst = 1.1 * max(errors, default=100)
     for method, points in curves.items():
         _draw_curve(axes, method, points, method in of_one, worst)
     widest = [row for row in rows if row["method"] == WIDEST]
@@ -165,7 +163,7 @@ def plot(rows, path):
 
 
 def _title(rows, methods, some_have_one):
-    counts = {_seeds_of(rows, method) for method in methods}
+    counts = {_seeds_of(rows, method) for method in methods} or {1}
     title = f"MobileNet-v1 at widths chosen in {len(methods)} ways: "
     if counts == {1}:
         return title + "one seed"

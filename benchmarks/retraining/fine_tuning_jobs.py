@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmarks.retraining.accuracy_jobs import supernet_name, widest_of
+from benchmarks.retraining.accuracy_jobs import shipped_supernet, widest_of
 from benchmarks.retraining.accuracy_methods import SHIPPED, WIDEST
 from benchmarks.retraining.following import Following
 from benchmarks.retraining.jobs import Job, finished
@@ -64,7 +64,7 @@ class FineTuning(Following):
         others = {job.name: job for job in self.accuracy.jobs()}
         jobs = [others["table"]]
         for seed in self.seeds:
-            jobs += [others[widest_of(seed)], others[supernet_name(seed, SHIPPED)]]
+            jobs += [others[widest_of(seed)], others[shipped_supernet(seed)]]
             jobs.append(self._long_training(seed))
             for target in self.settings.targets:
                 kinds = ("answer", "final")
@@ -83,13 +83,13 @@ class FineTuning(Following):
             trained = self.accuracy.train(name, widest, seed, "--num-epochs", epochs)
             return {"configuration": widest} | trained
 
-        return Job(name, (), epochs * self.settings.epoch_cost_s, run)
+        return Job(name, ("table",), epochs * self.settings.epoch_cost_s, run)
 
     def _training(self, name, start, target, seed):
         """Return the job that trains the answer from a supernet's weights."""
         job, answer = f"tuned/{seed}/{target}/{name}", f"answer/{seed}/{target}/{SHIPPED}"
         # The recipe is that from scratch; but weights that are trained need no warm-up.
-        supernet = self.accuracy.folder_of(supernet_name(seed, SHIPPED))
+        supernet = self.accuracy.folder_of(shipped_supernet(seed))
         options = ["--from-supernet", supernet, "--warmup-epochs", 0]
         options += ["--num-epochs", self.epochs(start)]
         if start.teacher:

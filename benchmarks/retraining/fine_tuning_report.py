@@ -4,10 +4,9 @@ import numpy as np
 
 from benchmarks.retraining.fine_tuning_jobs import LONG, SCRATCH, STARTS
 from benchmarks.retraining.paired import Paired
-from benchmarks.retraining.unfinished import unfinished
+from benchmarks.retraining.reports import unfinished, write_results
 from benchmarks.retraining.with_seeds import with_seeds
 from utils.errors import UserError
-from utils.json_lines import atomic_write, write_lines
 
 
 def write_report(benchmark, folder):
@@ -23,10 +22,8 @@ def write_report(benchmark, folder):
         | {key: result[key] for key in ("configuration", "accuracy", "loss", "cpu_s")}
         for (name, target, seed), result in results.items()
     ]
-    write_lines(folder / "fine_tuning.jsonl", rows)
     text = as_markdown(rows, benchmark)
-    with atomic_write(folder / "fine_tuning.md", "w") as file:
-        file.write(text)
+    write_results(folder, "fine_tuning", rows, text)
     return text
 
 

@@ -3,11 +3,10 @@
 import numpy as np
 
 from benchmarks.retraining.from_trained_jobs import FULL, SHORT_FROM_TRAINED, STARTS
-from benchmarks.retraining.unfinished import unfinished
+from benchmarks.retraining.reports import unfinished, write_results
 from benchmarks.retraining.with_seeds import with_seeds
 from nas.validation.prediction_errors import spearman
 from utils.errors import UserError
-from utils.json_lines import atomic_write, write_lines
 
 
 def write_report(benchmark, folder):
@@ -19,10 +18,8 @@ def write_report(benchmark, folder):
     if not any(name == FULL for name, _ in results):
         raise UserError(f"no supernet {FULL} is finished, which others are compared with")
     rows = compare(results)
-    write_lines(folder / "from_trained.jsonl", rows)
     text = as_markdown(rows, benchmark)
-    with atomic_write(folder / "from_trained.md", "w") as file:
-        file.write(text)
+    write_results(folder, "from_trained", rows, text)
     return text
 
 

@@ -30,7 +30,7 @@ FILE = "losses.jsonl"  # in the supernet's folder
 
 def measure(options):
     """Write scores and losses into the supernet's folder, a line for each configuration."""
-    search = train_nas.open_search(options.question, open_limits(options.question))
+    search = train_nas.open_search(options, open_limits(options.question))
     _, load_network = supernet_checkpoints.load(options, search)
     train, val = train_nas.open_data(options, search.space)
     rng = np.random.default_rng(0)

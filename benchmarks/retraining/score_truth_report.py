@@ -3,6 +3,7 @@
 import numpy as np
 
 from benchmarks.retraining.recorded_scores import DEFAULT, Recorded
+from benchmarks.retraining.reports import unfinished, write_results
 from benchmarks.retraining.score_truth_statistics import (
     RESAMPLES,
     WITHIN,
@@ -11,9 +12,7 @@ from benchmarks.retraining.score_truth_statistics import (
     gain_of_monotone,
     repeatability,
 )
-from benchmarks.retraining.unfinished import unfinished
 from utils.errors import UserError
-from utils.json_lines import atomic_write, write_lines
 
 AS_SUB_NETWORKS = "ours, cut out of it"  # variant: the sub-networks themselves
 NO_TRAINING = "none"  # variant: no supernet
@@ -39,7 +38,6 @@ def write_report(benchmark, variants, folder):
     truth = np.array([np.mean(of_it) for of_it in accuracies])
     correlations = correlate(predictors, truth)
     rows = compare(correlations, predictors, truth, latency_ms, (ours, DEFAULT))
-    write_lines(folder / "score_truth.jsonl", rows)
     missing = [
         f"{variant}, seed {seed}"
         for variant, paths in supernets.items()
@@ -50,8 +48,7 @@ def write_report(benchmark, variants, folder):
     windows = list(recorded[ours][0].windows)
     text += gain_as_text(gain_of_monotone(correlations, windows))
     text += noise_as_text(recorded[ours])
-    with atomic_write(folder / "score_truth.md", "w") as file:
-        file.write(text)
+    write_results(folder, "score_truth", rows, text)
     return text
 
 

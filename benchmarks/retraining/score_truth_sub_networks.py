@@ -27,7 +27,7 @@ ACCURACIES = "accuracies.jsonl"  # in the supernet's folder
 
 def measure(options, configurations):
     """Write the accuracies of configurations into the supernet's folder."""
-    search = train_nas.open_search(options.question, open_limits(options.question))
+    search = train_nas.open_search(options, open_limits(options.question))
     _, load_network = supernet_checkpoints.load(options, search)
     train, _ = train_nas.open_data(options, search.space)
     with train_nas.open_network(options, search.space) as net:

@@ -1,6 +1,8 @@
 """The jobs of benchmarks.two_devices: widths for each of two devices, from one supernet."""
 
-from benchmarks.retraining.accuracy_jobs import QUESTION_COST_S, supernet_name, widest_of
+from dataclasses import replace
+
+from benchmarks.retraining.accuracy_jobs import QUESTION_COST_S, shipped_supernet, widest_of
 from benchmarks.retraining.accuracy_methods import SHIPPED
 from benchmarks.retraining.device_table import DeviceTable
 from benchmarks.retraining.following import Following
@@ -32,18 +34,15 @@ class TwoDevices(Following):
         lines = finished(self.jobs_path)
         return {cell: lines[job] for cell, job in self.cells().items() if job in lines}
 
-    def full_ms(self):
-        """Return {device: predicted latency of the widest network}, of the tables that are made."""
-        lines = finished(self.jobs_path)
-        return {d: lines[_table(d)]["full_ms"] for d in DEVICES if _table(d) in lines}
-
     def jobs(self):
         """Return all jobs, with those of benchmarks.accuracy that they need."""
         others = {job.name: job for job in self.accuracy.jobs()}
-        jobs = [self.accuracy.measuring(_table(d), table) for d, table in self.tables.items()]
-        jobs.append(others["table"])
+        jobs = [others["table"]]
+        for device, table in self.tables.items():  # one after the other, and before all else
+            jobs.append(self.accuracy.measuring(_table(device), table, (jobs[-1].name,)))
         for seed in self.seeds:
-            jobs += [others[widest_of(seed)], others[supernet_name(seed, SHIPPED)]]
+            jobs.append(replace(others[widest_of(seed)], needs=tuple(map(_table, DEVICES))))
+            jobs.append(others[shipped_supernet(seed)])
             for target in self.settings.targets:
                 jobs += [self._question(device, target, seed) for device in DEVICES]
                 jobs += [self._training(device, target, seed) for device in DEVICES]
@@ -51,7 +50,7 @@ class TwoDevices(Following):
 
     def _question(self, device, target, seed):
         """Return the job that asks the supernet for the widths for a device."""
-        supernet, table_path = supernet_name(seed, SHIPPED), self.tables[device].path
+        supernet, table_path = shipped_supernet(seed), self.tables[device].path
 
         def run(results):
             target_ms = target * results[_table(device)]["full_ms"]
@@ -59,7 +58,7 @@ class TwoDevices(Following):
             return {"target_ms": target_ms} | found
 
         name = _name("answer", device, target, seed)
-        needs = (_table(device), supernet)
+        needs = (*map(_table, DEVICES), supernet)
         return Job(name, needs, QUESTION_COST_S, run, key=lambda _: supernet)
 
     def _training(self, device, target, seed):

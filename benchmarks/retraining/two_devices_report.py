@@ -3,11 +3,10 @@
 import numpy as np
 
 from benchmarks.retraining.device_table import BATCH_SIZE, RUNS, device_as_text, measure
+from benchmarks.retraining.reports import unfinished, write_results
 from benchmarks.retraining.two_devices_jobs import DEVICES
-from benchmarks.retraining.unfinished import unfinished
 from benchmarks.retraining.with_seeds import with_seeds
 from utils.errors import UserError
-from utils.json_lines import atomic_write, write_lines
 
 
 def write_report(benchmark, folder):
@@ -18,27 +17,26 @@ def write_report(benchmark, folder):
     results = benchmark.results()
     if not results:
         raise UserError(f"no training is finished in {benchmark.jobs_path}")
-    configurations = {tuple(result["configuration"]) for result in results.values()}
-    classes, versions = benchmark.settings.classes, {}
-    measured_ms = {device: {} for device in DEVICES}
+    widest = benchmark.accuracy.widest()
+    configurations = {widest, *(tuple(result["configuration"]) for result in results.values())}
+    measured_ms, timed_on = {}, {}
     for device in DEVICES:
-        timed, metadata = measure([*configurations, benchmark.accuracy.widest()], classes, device)
+        timed, metadata = measure(configurations, benchmark.settings.classes, device)
         measured_ms[device] = {c: result["latency_ms"] for c, result in timed.items()}
-        versions[device] = metadata
-    rows = rows_of(results, benchmark.full_ms(), measured_ms)
-    write_lines(folder / "two_devices.jsonl", rows)
-    text = as_markdown(rows, benchmark, versions)
-    with atomic_write(folder / "two_devices.md", "w") as file:
-        file.write(text)
+        timed_on[device] = device_as_text(metadata)
+    rows = rows_of(results, measured_ms, widest)
+    text = as_markdown(rows, benchmark, timed_on)
+    write_results(folder, "two_devices", rows, text)
     return text
 
 
-def rows_of(results, full_ms, measured_ms):
+def rows_of(results, measured_ms, widest):
     """Return a dictionary for each answer.
 
     results:     {(device, target, seed): result} of trainings
-    full_ms:     {device: predicted latency of the widest network}
     measured_ms: {device: {configuration: milliseconds per image}}
+    widest:      the configuration of the widest network; of its latency on a device, measured
+                 together with the answers', a target is a share
     """
     return [
         {
@@ -48,37 +46,37 @@ def rows_of(results, full_ms, measured_ms):
             "configuration": result["configuration"],
             "accuracy": result["accuracy"],
             "loss": result["loss"],
-            # On each device, the target is the same share of its own widest network's latency.
-            "target_ms": {d: target * full_ms[d] for d in DEVICES},
+            "target_ms": {d: target * measured_ms[d][widest] for d in DEVICES},
             "measured_ms": {d: measured_ms[d][tuple(result["configuration"])] for d in DEVICES},
         }
         for (device, target, seed), result in results.items()
     ]
 
 
-def as_markdown(rows, benchmark, metadata):
-    """Return the 2 × 2 table, and one for each target."""
-    settings = benchmark.settings
-    names = " and ".join(map(device_as_text, metadata.values()))
+def as_markdown(rows, benchmark, timed_on):
+    """Return the 2 × 2 table, and one for each target.
+
+    timed_on: {device: processor, runtime and versions as text}
+    """
+    settings, both = benchmark.settings, _complete(rows)
     lines = [
         "# Widths for two devices, from one supernet",
         "",
         f"{settings.data}, PyTorch, supernets of seeds {', '.join(map(str, benchmark.seeds))} that "
-        "started at the trained widest network; targets are shares of the latency that each "
-        f"device's table predicts for that. Tables of {settings.samples} networks on {names}; one "
-        f"thread, batch {BATCH_SIZE}. All answers "
-        f"were timed together on each device, {RUNS} runs in rounds, and trained from scratch.",
+        "started at the trained widest network; targets are shares of that network's latency on "
+        f"the device. Searched by tables of {settings.samples} networks on each device, batch "
+        f"{BATCH_SIZE}, one thread. The answers were timed together, {RUNS} runs in rounds, on "
+        f"{' and '.join(timed_on.values())}, and trained from scratch.",
         "",
         "Measured latency in per cent of the target on that device, and accuracy in per cent: "
-        "means over targets and seeds for which both devices' answers are trained.",
-        "",
-        *_table(_complete(rows), ""),
-        "",
-        "The same for each target, and each seed's in brackets.",
+        "means over targets and seeds for which both devices' answers are trained, then each "
+        "target's, with each seed's in brackets.",
         "",
     ]
+    if both:
+        lines += [*_table(both, ""), ""]
     for target in sorted(settings.targets):
-        cell = [row for row in _complete(rows) if row["target"] == target]
+        cell = [row for row in both if row["target"] == target]
         if cell:
             lines += [*_table(cell, f" {100 * target:g} %"), ""]
     done = {(row["searched_for"], row["target"], row["seed"]) for row in rows}

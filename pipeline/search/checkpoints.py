@@ -162,6 +162,8 @@ def _windows(arrays, space, path):
     }
     kept = int(np.minimum(windows["counts"], windows["window"]).sum())
     windows["values"] = read(checkpoints.floats, "values", dtype=np.float32, shape=(kept,))
+    if WINDOWS + "run" in arrays:
+        windows["run"] = read(checkpoints.integers, "run", least=1)
     if WINDOWS + "sums" in arrays:
         windows["sums"] = read(checkpoints.floats, "sums", dtype=np.float64, shape=shape)
     return windows

@@ -91,8 +91,10 @@ def verify(options, search, limits, measure=None):
         tqdm.write(_as_text(rounds[-1]))
         meeting = [candidate for candidate in newest if candidate.meets]
         if meeting:
-            best, result = fastest_as_good(search, chosen, meeting)
-            result = replace(result, bound=next(iter(chosen.values())).bound)
+            good = search.as_good([chosen[candidate.configuration] for candidate in meeting])
+            best = min((meeting[index] for index in good), key=lambda each: each.measured_ms)
+            bound = next(iter(chosen.values())).bound
+            result = replace(chosen[best.configuration], bound=bound)
             return Verified(result, [now, *other_limits], best.measured_ms, number)
         now = replace(now, table=fit_again(now.table, paths, options.seed))
         now.table.save(folder / "verified_model.jsonl")
@@ -137,18 +139,6 @@ def candidates(search, limit, factor, left_out):
             if configuration not in left_out:
                 chosen.setdefault(configuration, answer)
     return chosen
-
-
-def fastest_as_good(search, chosen, meeting):
-    """Return the fastest of the Candidates that noise does not tell from the best one, its Answer.
-
-    chosen: {configuration: Answer}
-    """
-    good = search.as_good([chosen[candidate.configuration] for candidate in meeting])
-    answers = {search.space.configuration_at(answer.states): answer for answer in good}
-    as_good = [candidate for candidate in meeting if candidate.configuration in answers]
-    best = min(as_good, key=lambda candidate: candidate.measured_ms)
-    return best, answers[best.configuration]
 
 
 def neighbours(space, limit, seed):

@@ -1,7 +1,9 @@
 """The accuracy benchmark: its jobs, and its table."""
 
 import numpy as np
+import pytest
 
+from benchmarks.retraining import accuracy_report
 from benchmarks.retraining.accuracy_jobs import Benchmark
 from benchmarks.retraining.accuracy_methods import METHODS, SEARCHED, SHIPPED
 from benchmarks.retraining.accuracy_report import write_report
@@ -119,3 +121,22 @@ def test_the_report_compares_and_tells_what_is_missing(tmp_path):
     assert "| random | +35.00 | 1 of 1 | -0.3500 | 1 of 1 |" in text
     assert "1 of 7 answers equal one of the same seed" in text
     assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_picture_says_what_is_faint_and_what_is_beyond(tmp_path, monkeypatch):
+    """Oracle: by hand: greedy has one seed, and its error is beyond 1.1 times uniform's."""
+    figures = []
+    monkeypatch.setattr(accuracy_report, "save_figure", lambda figure, path: figures.append(figure))
+    rows = [
+        row("uniform", 0, 0.8), row("uniform", 1, 0.82), row("greedy", 0, 0.4),
+        row("widest", 0, 0.9, target=1),
+    ]  # fmt: skip
+    accuracy_report.plot(rows, tmp_path)
+    (axes,) = figures[0].axes
+    assert "in 2 ways: means over up to 2 seeds" in axes.get_title()
+    assert "faint: one seed" in axes.get_title()
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["uniform", "greedy (1 of 1 below)", "the widest network"]
+    assert axes.get_ylim()[0] == pytest.approx(1.1 * 20)
+    accuracy_report.plot(rows[-1:], tmp_path)  # the first training that is finished
+    assert len(figures) == 2

@@ -25,6 +25,7 @@ def trained(accuracy):
 def test_jobs_need_what_comes_before_them(tmp_path):
     """Oracle: counting: a table; per seed 2 widest networks, a supernet; per target 5 others."""
     jobs = FineTuning(FULL, tmp_path).jobs()
+    assert [job.name for job in jobs if not job.needs] == ["table"]  # it is measured alone
     assert len(jobs) == 1 + 3 * (3 + len(FULL.targets) * 5)
     seen = set()
     for job in jobs:

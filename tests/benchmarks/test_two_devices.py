@@ -8,10 +8,9 @@ from benchmarks.retraining.two_devices_jobs import DEVICES, TwoDevices
 from benchmarks.retraining.two_devices_report import as_markdown, rows_of, write_report
 from utils.errors import UserError
 from utils.json_lines import write_lines
-from utils.metadata import Metadata
 
 FIRST, SECOND = DEVICES
-NARROW, WIDE = (8,), (16,)
+NARROW, WIDE, WIDEST = (8,), (16,), (32,)
 
 
 def trained(configuration, accuracy):
@@ -27,6 +26,9 @@ def test_jobs_need_what_comes_before_them(tmp_path):
         assert set(job.needs) <= seen
         seen.add(job.name)
     assert len(seen) == len(jobs)
+    assert [job.name for job in jobs if not job.needs] == ["table"]  # nothing runs beside tables
+    tables = {f"{device}/table" for device in DEVICES}
+    assert all(tables <= set(job.needs) for job in jobs if "answer" in job.name)
     assert len(TwoDevices(MINIATURE, tmp_path).jobs()) == 3 + 2 + 4
 
 
@@ -74,12 +76,16 @@ def test_the_table_has_both_devices_latencies_of_both_answers(tmp_path):
     assert benchmark.results() == {
         key: r | {"configuration": list(r["configuration"])} for key, r in results.items()
     }
-    full_ms = {FIRST: 2.0, SECOND: 4.0}
-    measured_ms = {FIRST: {NARROW: 0.9, WIDE: 1.2}, SECOND: {NARROW: 2.2, WIDE: 1.8}}
-    rows = rows_of(results, full_ms, measured_ms)
-    metadata = Metadata.of({"device_name": "A CPU", "runtime": "B", "versions": {"c": "1"}})
-    text = as_markdown(rows, benchmark, dict.fromkeys(DEVICES, metadata))
+    measured_ms = {
+        FIRST: {NARROW: 0.9, WIDE: 1.2, WIDEST: 2.0},
+        SECOND: {NARROW: 2.2, WIDE: 1.8, WIDEST: 4.0},
+    }
+    rows = rows_of(results, measured_ms, WIDEST)
+    text = as_markdown(rows, benchmark, dict.fromkeys(DEVICES, "a CPU"))
     assert f"| {FIRST} | 90.0 | 110.0 | 80.00 |" in text
     assert f"| {SECOND} | 120.0 | 90.0 | 90.00 |" in text
     assert f"| {FIRST} | 90.0 (90.0) | 110.0 (110.0) | 80.00 (80.00) |" in text
     assert "**Not finished: 13: onnxruntime/final/3/0.35; " in text
+    alone = as_markdown(rows[:1], benchmark, dict.fromkeys(DEVICES, "a CPU"))
+    assert "| searched for" not in alone
+    assert "nan" not in alone

@@ -142,6 +142,16 @@ def test_standard_errors_allow_for_images_that_share_a_configuration(window):
     assert np.mean(losses.errors()) < 0.6 * np.mean(errors)
 
 
+@pytest.mark.parametrize(("window", "images"), [(1000, 16), (10, 200)])
+def test_few_runs_of_images_have_no_standard_error_of_zero(window, images):
+    """Oracle: the error of independent images, of which a run counts as one, or more."""
+    losses, rng = WidthLosses([2], window), np.random.default_rng(0)
+    states = np.arange(2).repeat(images // 2)[:, None]
+    losses.record(states, rng.normal(size=images), np.zeros(images))
+    run = images // 2
+    np.testing.assert_allclose(losses.errors(run), losses.errors() * run**0.5)
+
+
 def test_windows_of_another_search_space_are_refused():
     arrays = WidthLosses([3, 2], 5).to_arrays()
     with pytest.raises(ValueError, match="another search space"):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from benchmarks.oracles.synthetic_device import SyntheticDevice
-from nas.answer import Answer
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from nas.supernet_search import SupernetSearch
@@ -16,7 +15,7 @@ from nas.validation.conformal import Residuals
 from nas.validation.validated_fit import fit_validated
 from pipeline.latency.measuring_again import measure_again, workload_of
 from pipeline.search.limits import LatencyLimit
-from pipeline.search.verification import Candidate, fastest_as_good, neighbours, verify
+from pipeline.search.verification import candidates, neighbours, verify
 from utils.devices.bench import Protocol
 from utils.devices.workload import Workload
 from utils.errors import UserError
@@ -92,23 +91,24 @@ def test_a_round_ends_when_a_candidate_meets_the_target_when_measured(tmp_path, 
     assert tuple(max(meeting, key=lambda c: c["score"])["configuration"]) == configuration
 
 
-def test_of_candidates_that_noise_does_not_tell_apart_the_fastest_answers():
-    """Oracle: by hand: the second is the fastest of all, the third of those that are as good."""
-    configurations = SPACE.uniform_multipliers()[:3]
-    scores, measured_ms = (3.0, 1.0, 2.9), (0.9, 0.7, 0.8)
-    rows = zip(configurations, scores, measured_ms, strict=True)
-    meeting = [Candidate(c, score, 0.5, ms, meets=True) for c, score, ms in rows]
-    chosen = {
-        c.configuration: Answer(SPACE.node_states(c.configuration), c.score, ()) for c in meeting
-    }
+def test_of_candidates_that_noise_does_not_tell_apart_the_fastest_answers(tmp_path, monkeypatch):
+    """Oracle: what was measured, where the search says that noise hides all differences."""
+    device = Device()
+    options, search, limit, _ = setting(tmp_path, device)
+    monkeypatch.setattr(search, "as_good", lambda answers: range(len(answers)))
+    chosen = candidates(search, limit, 1.0, set())
+    slowest_first = dict(zip(chosen, np.linspace(0.9, 0.8, len(chosen)), strict=True))
 
-    def as_good(answers):
-        return [replace(answer, noise=0.5) for answer in answers if answer.score > 2]
+    def measure(metadata, configurations, seed):
+        times = [slowest_first[each] * limit.target_ms for each in configurations]
+        return [
+            [list(c), t, {"reference_ms": 1.0}] for c, t in zip(configurations, times, strict=True)
+        ]
 
-    search = Namespace(space=SPACE, as_good=as_good)
-    best, answer = fastest_as_good(search, chosen, meeting)
-    assert best is meeting[2]
-    assert (SPACE.configuration_at(answer.states), answer.noise) == (configurations[2], 0.5)
+    verified = verify(options, search, [limit], measure)
+    assert len(chosen) > 1
+    assert SPACE.configuration_at(verified.result.states) == list(chosen)[-1]
+    assert verified.measured_ms == pytest.approx(0.8 * limit.target_ms)
 
 
 def test_where_no_sample_is_near_the_target_networks_are_measured_there(tmp_path):
