@@ -3,12 +3,14 @@
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 import demo
 from nas.latency_table import LatencyTable
 from utils.metadata import Metadata
 
 BATCH_SIZE = 64
-RUNS = 60  # timed runs of each answer
+RUNS = 90  # timed runs of each answer
 
 
 def device_options(name):
@@ -52,12 +54,20 @@ class DeviceTable:
 
 
 def measure(configurations, classes, device):
-    """Time configurations together; return {configuration: result of latency.py}, Metadata."""
+    """Time configurations together; return {configuration: result of latency.py}, Metadata.
+
+    Latencies are those at one speed of the machine, the median one, by the reference network that
+    is timed beside: shared machines change their speed within seconds.
+    """
     widths = sorted({",".join(map(str, configuration)) for configuration in configurations})
     network = ("--input-size", "32", "--classes", str(classes), "--iterations", str(RUNS))
     printed = demo.benchmark(*device_options(device), *network, *widths)
+    results = printed["results"]
+    reference_ms = np.median([result["reference_ms"] for result in results])
+    for result in results:
+        result["latency_ms"] *= reference_ms / result["reference_ms"]
     metadata = Metadata.of(printed["metadata"])
-    return {tuple(r["configuration"]): r for r in printed["results"]}, metadata
+    return {tuple(result["configuration"]): result for result in results}, metadata
 
 
 def device_as_text(metadata):

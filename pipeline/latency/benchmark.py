@@ -115,9 +115,10 @@ def result(
         "runs": len(measurement.times_s),
         "gmacs_per_s": known["macs"] and known["macs"] * workload.batch_size / batch_s / 1e9,
     }
+    reference_ms = 1e3 * timed.reference.reduced_s(protocol.reduction) / workload.batch_size
+    values["reference_ms"] = reference_ms
     if table_reference_ms:
-        reference_ms = 1e3 * timed.reference.reduced_s(protocol.reduction) / workload.batch_size
-        values["reference_ms"], values["table_reference_ms"] = reference_ms, table_reference_ms
+        values["table_reference_ms"] = table_reference_ms
         latency_ms *= table_reference_ms / reference_ms
         values["at_table_speed_ms"] = latency_ms
     if prediction_ms is not None:
