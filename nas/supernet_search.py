@@ -123,10 +123,11 @@ class SupernetSearch:
     def last_decision(self):
         """Return AOWS's Decision by the answer's scores; its configuration is the answer."""
         tau, unary = self._schedule.temperature(self._schedule.epochs), pad(self.unary())
+        answer = self.best()
         if self.fitted:  # of a loss's logarithm; training's scores are a layer's share of a loss
-            unary *= np.exp(-self.best().score) / len(self.space.sizes)
+            unary *= np.exp(-answer.score) / len(self.space.sizes)
         _, probabilities, gammas, _ = self._distribution(unary, tau)
-        return self._decision(tau, gammas, self.best().states, probabilities)
+        return self._decision(tau, gammas, answer.states, probabilities)
 
     def _decision(self, tau, gammas, best, probabilities):
         rows = zip(probabilities, self.space.sizes, strict=True)
