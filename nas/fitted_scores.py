@@ -28,6 +28,7 @@ from utils.errors import UserError
 
 LEAST_SPREAD = 1e-4  # of scores: what differs less does not differ
 LEAST = 10  # sub-networks, the fewest to estimate hyperparameters from
+STARTS = (0.02, 0.2)  # of sigma, of the scores' spread: some end in a local maximum
 FOLDS = 10  # of the validation on sub-networks left out
 DRAWS = 100  # of the posterior, for intervals and noise
 LEVEL = 0.9  # of the intervals
@@ -111,9 +112,13 @@ class Hyperparameters:
             return determinant + rest @ cho_solve(factor, rest) - 2 * np.log(sigma)
 
         bounds = np.log([(0.01, 100), (1e-3, 1), (1e-4, 1)])
-        start = np.log([1, 0.2, 0.2 / max(1, features.shape[1]) ** 0.5])
-        found = minimize(loss, start, method="Nelder-Mead", bounds=bounds)
-        return cls(*(np.exp(found.x) * [1, scale, scale]).tolist())
+        tau = 0.2 / max(1, features.shape[1]) ** 0.5
+        found = [
+            minimize(loss, np.log([1, sigma, tau]), method="Nelder-Mead", bounds=bounds)
+            for sigma in STARTS
+        ]
+        best = min(found, key=lambda each: each.fun)
+        return cls(*(np.exp(best.x) * [1, scale, scale]).tolist())
 
 
 class FittedScores:

@@ -43,8 +43,17 @@ def draw_scan(axes, name, scanned, best):
     _draw_errors(axes, [getattr(trial, name) for trial in scanned], scanned)
     chosen = {"color": "tab:red", "zorder": 4, "linestyle": "none", "label": "chosen"}
     axes.plot(getattr(best, name), 100 * best.nrmse, "o", **chosen)
-    axes.set_xlabel(WEIGHTS[name])
+    axes.set_xlabel(_scanned_weight(name, scanned))
     legend_above(axes, columns=2)
+
+
+def _scanned_weight(name, scanned):
+    """Return what a scan is over, and at which value of the other weight.
+
+    The choice lies beside the curve where the other weight was scanned afterwards.
+    """
+    letter, other = ("K", "regularize") if name == "strength" else ("R", "strength")
+    return f"{WEIGHTS[name]}, at {letter} = {rounded(getattr(scanned[0], other))}"
 
 
 def draw_learning_curve(axes, points):

@@ -51,6 +51,19 @@ def test_an_additive_truth_is_found_where_training_tells_nothing():
     assert all((np.diff(layer) >= 0).all() for layer in fit.scores)
 
 
+@pytest.mark.parametrize(("count", "seed"), [(10, 0), (12, 1), (15, 3)])
+def test_what_is_additive_is_not_taken_for_noise(count, seed):
+    """Oracle: a truth without noise, from more sub-networks than there are increments.
+
+    Its likelihood has a second maximum, at which all of the losses' spread is noise.
+    """
+    states = balanced([np.arange(3)] * 3, count, np.random.default_rng(seed))
+    prior = Prior([np.arange(3.0)] * 3, [np.full(3, 0.08)] * 3)
+    fit = FittedScores(prior, states, np.exp(-states @ np.array([1.0, 0.1, 0.01])))
+    assert fit.hyper.sigma < 0.01
+    np.testing.assert_allclose(np.diff(fit.scores[0]), 1, atol=0.01)
+
+
 def test_training_helps_where_few_are_evaluated():
     """Oracle: rank correlation with the losses of all configurations; training's scale is found."""
     rng = np.random.default_rng(1)

@@ -135,6 +135,21 @@ def test_scores_are_fitted_to_sub_networks_and_then_steer_all(whole_front):
     assert search.noticeable(front(search.unary(), TABLE.pairwise(SPACE)))[0] == 0
 
 
+@pytest.mark.parametrize("scale", [1, 20])
+def test_the_last_probabilities_are_of_losses_though_fitted_scores_are_logarithms(scale):
+    """Oracle: without a limit in the way, a softmax of the loss that a layer's width costs."""
+    schedule = Schedule(epochs=10, warmup=2, minimum=0.2)
+    search = exact("fitted", target_ms=100.0, schedule=schedule)
+    record_uniform(search)
+    evaluated = Evaluated(lambda states: scale * Truth()(states), ())
+    search.fit(evaluated, np.random.default_rng(0), 27)
+    decision = search.last_decision()
+    least_loss = scale * Truth()(np.array([[2, 2, 2]]))[0]
+    for row, effect in zip(decision.probabilities, (1.0, 0.1, 0.01), strict=True):
+        weights = np.exp(least_loss / 3 * effect * np.arange(3) / 0.2)
+        assert row == pytest.approx(weights / weights.sum(), rel=0.1)
+
+
 def test_aows_draws_by_the_scores_of_its_answers():
     """Oracle: a width that looks bad by chance, in means, is drawn as its neighbour's equal."""
     shares = {}

@@ -162,6 +162,8 @@ def test_each_panel_of_the_cross_validation_has_its_own_scale(figures):
         bottom, top = axes.get_ylim()
         assert bottom < low < high < top
         assert top - bottom < 1.2 * (high - low)
+    labels = [axes.get_xlabel().partition(", at ")[2] for axes in figure.axes]
+    assert labels == ["K = 100", "R = 10", ""]
     for axes in figure.axes[:2]:
         assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1
 
