@@ -71,7 +71,7 @@ from pipeline.latency.page import write_report
 from pipeline.latency.plots import plot_correlation
 from pipeline.latency.plots_of_fit import plot_cross_validation
 from pipeline.latency.progress import fitting_progress, timing_progress
-from pipeline.latency.samples import ANSWER, answers_in, drift, load_samples, sample_line
+from pipeline.latency.samples import answers_in, drawn_in, drift, load_samples, sample_line
 from pipeline.latency.samples_file import SamplesFile, begun_metadata
 from pipeline.latency.stopping_check import StoppingCheck
 from pipeline.latency.verdict import open_target, reference_of, resolution_as_text
@@ -101,7 +101,7 @@ def generate(args):
     with SamplesFile(args.samples, metadata, space, args.save_every) as file:
         done, total = len(file.samples), args.count * args.repetitions
         if done < total and not check.stops(file.samples):
-            recorded = [c for c, _, details in file.samples if not details.get(ANSWER)]
+            recorded = drawn_in(file.samples)
             draws = draw_configurations(
                 space, args.seed, design_of(drawn), args.repetitions, recorded
             )

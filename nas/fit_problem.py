@@ -68,18 +68,21 @@ class FitProblem:
 
         y = latencies_ms / self.mean_ms
         self.theta = theta = cp.Variable(counts.shape[1], nonneg=True)
-        t = cp.Variable(len(pairs), nonneg=True)
-        small, large = pairs.T
         relative = prior and prior.relative
         per_y = sparse.diags(1 / y if relative else np.ones(len(y)))
         objective = cp.sum_squares((per_y @ counts) @ theta - per_y @ y)
-        objective += self.regularize * cp.sum_squares(t)
+        constraints = []
+        if len(pairs):
+            t = cp.Variable(len(pairs), nonneg=True)
+            small, large = pairs.T
+            objective += self.regularize * cp.sum_squares(t)
+            constraints = [theta[small] - theta[large] <= t]
         if relative:
             objective += self.strength * _shared_pull(theta, prior, counts, y)
         elif prior:
             beta = cp.Variable(prior.own.shape[1], nonneg=True)
             objective += self.strength * cp.sum_squares(theta - prior.own @ beta)
-        self.problem = cp.Problem(cp.Minimize(objective), [theta[small] - theta[large] <= t])
+        self.problem = cp.Problem(cp.Minimize(objective), constraints)
 
     def solve(self, regularize, strength=0.0):
         """Return the Solution for K and R; raises SolverError, with the status, if not optimal.

@@ -206,11 +206,6 @@ class FittedScores:
         return predicted
 
 
-def score(unary, states):
-    """Return the score of one configuration's states."""
-    return float(sum(scores[state] for scores, state in zip(unary, states, strict=True)))
-
-
 def balanced(seen, count, rng):
     """Return states (count, N) in which a layer's widths occur equally often, give or take one.
 

@@ -6,6 +6,7 @@ Predictions for widths between those of a table are interpolated: see nas.interp
 import itertools
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 
@@ -90,9 +91,14 @@ def all_multipliers(space):
     edges = [space.min_width, *inside.tolist(), space.max_width]
     middles = [_roundest(low, high) for low, high in itertools.pairwise(edges)]
     found = {}
-    for multiplier in [space.min_width, *middles, space.max_width]:
+    # At a step, halves round to even: its network may be neither side's.
+    for multiplier in sorted([*edges, *middles], key=_decimals):
         found.setdefault(space.description.scaled(multiplier), multiplier)
     return sorted(found.values())
+
+
+def _decimals(number):
+    return -Decimal(repr(float(number))).normalize().as_tuple().exponent
 
 
 def _roundest(low, high):

@@ -43,8 +43,9 @@ def fastest_as_good(best, solve, least_ms, drawn):
     best: the answer of greatest score; solve(target_ms) -> that under another target
     least_ms: the latency of the fastest network; drawn: DrawnScores
     Answers have states, score and latency_ms. The lower a target, the more score is lost;
-    bisection finds where the loss exceeds MARGIN of the difference's noise. Returns (best, 0.0) if
-    every faster network loses more.
+    bisection finds a target at which the loss begins to exceed MARGIN of the difference's noise.
+    The noise differs from network to network, so that there may be several, and a still faster
+    network that noise hides. Returns (best, 0.0) if every faster network that was tried loses more.
     """
     answer, noise = best, 0.0
     low_ms, high_ms = least_ms, best.latency_ms

@@ -52,10 +52,11 @@ def layer_law(variables, terms):
     types = {}
     channels = np.array([(v.in_channels, v.out_channels) for v in variables], dtype=np.float64)
     type_of = np.array([types.setdefault(_type_of(v), len(types)) for v in variables])
-    greatest = np.zeros((len(types), 2))
-    np.maximum.at(greatest, type_of, channels)
-    inputs, outputs = (channels / greatest[type_of]).T
-    product = inputs * outputs
+    # A type need not have an entry that is widest on both sides: ResNet-50's 64→256 and 256→64.
+    sizes = np.column_stack([channels, channels.prod(axis=1)])
+    greatest = np.zeros((len(types), 3))
+    np.maximum.at(greatest, type_of, sizes)
+    inputs, outputs, product = (sizes / greatest[type_of]).T
     above = [np.maximum(0, product - knee) / (1 - knee) for knee in KNEES]
     values = np.stack([np.ones_like(inputs), inputs, outputs, product, *above][:terms], axis=1)
     rows = np.repeat(np.arange(len(variables)), terms)

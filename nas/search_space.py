@@ -55,6 +55,10 @@ class SearchSpace:
             )
         if self.levels < 1:
             raise UserError(f"{self.levels} levels of width: at least 1 is needed")
+        if self.levels == 1 and self.min_width < self.max_width:
+            raise UserError(
+                f"1 level of width is one multiplier, not {self.min_width} to {self.max_width}"
+            )
         if len(self.description.widths) < 2:
             raise UserError(f"network {self.network} has fewer than two widths to choose")
 
@@ -91,11 +95,6 @@ class SearchSpace:
     def sizes(self):
         """The number of choices of each layer, an int64 array."""
         return np.array([len(widths) for widths in self.choices])
-
-    @cached_property
-    def size(self):
-        """The number of configurations, an exact int."""
-        return int(np.prod(self.sizes.astype(object)))
 
     @property
     def largest(self):

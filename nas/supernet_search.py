@@ -188,8 +188,8 @@ class SupernetSearch:
     def best(self):
         """Return the Answer under the constraints, by the statistics.
 
-        Unless scores are means or the method is the reference's, it is the fastest of the
-        configurations that noise does not tell from the best one.
+        Unless scores are means or the method is the reference's, it is a fast one that noise does
+        not tell from the best one: see nas.noise.fastest_as_good.
         Raises InfeasibleError, and UserError if a layer has no width that was ever drawn.
         """
         best = self.best_under(self.constraints)
@@ -234,7 +234,7 @@ class SupernetSearch:
     def fit(self, evaluated, rng, most, whole_front=False):
         """Base the scores on a fit to evaluated sub-networks; return the FittedScores.
 
-        evaluated: nas.thompson.Evaluated, to which `most` are added at most
+        evaluated: nas.thompson.Evaluated, to which `most` are added at most: see there
         whole_front: whether answers under other latencies matter, too
         """
         chain, layers = self.space.chain, len(self.space.sizes)

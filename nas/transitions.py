@@ -78,7 +78,8 @@ def pack_pairwise(pairwises, sizes):
 def check(unary, pairwise, forbidden=-np.inf):
     """Raise ValueError, naming the node, unless a ragged chain's potentials fit together.
 
-    Their shapes must agree, and none may be NaN or the infinity that does not forbid.
+    Their shapes must agree, and none may be NaN or the infinity that does not forbid. Costs, whose
+    forbidding infinity is +inf, must be at least 0.
     """
     if not len(unary):
         raise ValueError("the chain has no nodes")
@@ -91,6 +92,8 @@ def check(unary, pairwise, forbidden=-np.inf):
         _check(potential, (size,), "unary", node, -np.inf)
     for node, potential in enumerate(pairwise):
         _check(potential, (sizes[node], sizes[node + 1]), "pairwise", node, forbidden)
+        if forbidden > 0 and (np.asarray(potential) < 0).any():
+            raise ValueError("latencies and other resources must be numbers of at least 0")
 
 
 def _check(potential, shape, kind, node, forbidden):

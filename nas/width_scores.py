@@ -155,7 +155,8 @@ def _record(rings, sums, counts, states, losses, full_losses):
             slot = counts[layer, state]
             if slot >= window:
                 slot %= window
-                # A float64 sum of float32 values: what leaves the window leaves the sum exactly.
+                # A float64 sum of float32 values: what leaves the window leaves the sum exactly,
+                # unless the values differ by a factor of 1e8 and more.
                 sums[layer, state] -= rings[layer, state, slot]
             sums[layer, state] += contributions[image]
             rings[layer, state, slot] = contributions[image]

@@ -55,18 +55,22 @@ class WidthCosts:
     def __init__(self, values_ms, space):
         """values_ms: the latency of each of space.variables in ms per image."""
         self.space = space
-        # Per width (block, axis of its choices) for each layer that reads or writes it.
-        self._uses_of = [[] for _ in space.choices]
+        # Per width {the layer's other width: costs (its choices, the other's)}, of all layers that
+        # read or write it.
+        self._uses_of = [{} for _ in space.choices]
         self.mean_ms = 0.0  # of a uniformly drawn network, which takes one entry of each block
         for layer, indices in zip(space.description.layers, space.blocks, strict=True):
-            block, ends = values_ms[indices], [(layer.inputs, 0), (layer.outputs, 1)]
-            if layer.inputs == layer.outputs:
-                block, ends = np.diag(block)[:, None], [(layer.inputs, 0)]
+            block, inputs, outputs = values_ms[indices], layer.inputs, layer.outputs
+            ends = [(inputs, outputs, block), (outputs, inputs, block.T)]
+            if inputs == outputs:
+                block = np.diag(block)[:, None]
+                ends = [(inputs, None, block)]
             self.mean_ms += float(block.mean())
-            for channels, axis in ends:
-                if channels in space.description.widths:
-                    use = block, axis
-                    self._uses_of[space.description.widths.index(channels)].append(use)
+            for width, other, costs in ends:
+                if width in space.description.widths:
+                    uses = self._uses_of[space.description.widths.index(width)]
+                    # Layers between the same widths, as in a residual block, vary together.
+                    uses[other] = uses.get(other, 0.0) + costs
 
     @cached_property
     def curves_ms(self):
@@ -75,14 +79,11 @@ class WidthCosts:
 
     def _cost(self, width):
         """Return the mean cost of each choice of a width: as an output, and as an input."""
-        return sum(block.mean(axis=1 - axis) for block, axis in self._uses_of[width])
+        return sum(costs.mean(axis=1) for costs in self._uses_of[width].values())
 
     def _differences(self, width, narrow, wide):
         """Return (mean, least, greatest) of what `wide` costs more than `narrow`, by position."""
-        differences = [
-            block.take(wide, axis) - block.take(narrow, axis)
-            for block, axis in self._uses_of[width]
-        ]
+        differences = [costs[wide] - costs[narrow] for costs in self._uses_of[width].values()]
         return [float(sum(f(each) for each in differences)) for f in (np.mean, np.min, np.max)]
 
     def steps(self):

@@ -49,8 +49,6 @@ class BudgetedChain:
         best = [potential.max() for potential in scores]
         framed = [_framed(pairwise, origin) for pairwise in pairwises]
         transitions, values = pack_pairwise(framed, [len(potential) for potential in scores])
-        if not (values >= 0).all():
-            raise ValueError("latencies and other resources must be numbers of at least 0")
         scaled = [
             _scaled(row, transitions, float(limit))
             for row, limit in zip(values, limits, strict=True)

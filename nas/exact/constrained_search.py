@@ -66,9 +66,10 @@ def _set_labels(chain, gammas, bound, best, effort):
         if len(labels) and labels[:, 0].max() >= score:
             row = labels[:, 0].argmax()
             score, best = labels[row, 0], states[row]
-        if dropped <= score + _rounding(chain, gammas, score):
-            return best, score
-        bound = min(bound, max(dropped, score))
+        rounding = _rounding(chain, gammas, score)
+        bound = score if dropped <= score + rounding else min(bound, max(dropped, score))
+        if dropped < score - rounding or dropped == -np.inf:
+            return best, bound
         capacity *= GROWTH
         done += work
     return best, bound

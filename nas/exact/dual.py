@@ -167,7 +167,7 @@ def multipliers(unary, transitions, resources, limits):
     Source: Kelley 1960, The cutting-plane method for solving convex programs.
     """
     columns = [scores[:size] for scores, size in zip(unary, transitions.sizes, strict=True)]
-    worst = sum(scores.min() for scores in columns)
+    worst = sum(scores[scores > -np.inf].min() for scores in columns)
     scale = sum(scores.max() for scores in columns) - worst or 1.0
     nodes = np.arange(len(unary))
     gamma = lowest = np.zeros(len(resources))

@@ -212,8 +212,15 @@ def _copy(labels, rows, i, out, out_rows, j):
 
 @njit
 def _before(label, other):
-    """Return whether a label comes first: more of the first budget, or as much and more score."""
-    return label[1] > other[1] or (label[1] == other[1] and label[0] > other[0])
+    """Return whether a label comes first: more of the first budget, then score, other budgets."""
+    if label[1] != other[1]:
+        return label[1] > other[1]
+    if label[0] != other[0]:
+        return label[0] > other[0]
+    for c in range(2, len(label)):
+        if label[c] != other[c]:
+            return label[c] > other[c]
+    return False
 
 
 @njit

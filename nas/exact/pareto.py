@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas import mrf
-from nas.constraint import Constraint, InfeasibleError, least_sum
+from nas.constraint import Constraint, InfeasibleError
 from nas.exact.budgeted_chain import BudgetedChain
 from nas.exact.constrained_search import EFFORT, solve
 from nas.exact.label_setting import undominated
@@ -37,8 +37,9 @@ def front(unary, pairwise, others=(), samples=200, capacity=CAPACITY, progress=i
     pairwise: N-1 arrays; pairwise[i] has shape (S_i, S_{i+1}), latencies in ms
     others:   further Constraints, which every configuration of the front satisfies
     Where there are more than `capacity` undominated partial configurations of one state, or other
-    constraints, the front is sampled instead: at `samples` targets from the fastest configuration's
-    latency to the best's. progress wraps the iterable of these targets, for a progress bar.
+    constraints, the front is sampled instead: at `samples` targets from the latency of the fastest
+    configuration that satisfies these to the best one's. progress wraps the iterable of these
+    targets, for a progress bar.
     Raises UserError if a node has no state with a score, InfeasibleError if no configuration
     satisfies the other constraints, ValueError for invalid arrays.
     """
@@ -64,11 +65,13 @@ def front(unary, pairwise, others=(), samples=200, capacity=CAPACITY, progress=i
 
 def _sample(unary, pairwise, others, samples, progress):
     """Return the Answers at equally spaced targets, each with its share of the effort."""
-    best = solve(unary, [Constraint(pairwise, np.inf), *others])
+    unlimited = [Constraint(pairwise, np.inf), *others]
+    best = solve(unary, unlimited)
+    equal = [np.where(np.isneginf(scores), scores, 0.0) for scores in unary]
+    fastest = solve(equal, unlimited)  # ties go to it
     answers = []
-    for target_ms in progress(np.linspace(least_sum(unary, pairwise), best.latency_ms, samples)):
-        # Under the other constraints, the fastest feasible configuration may be slower.
-        with suppress(InfeasibleError):
+    for target_ms in progress(np.linspace(fastest.latency_ms, best.latency_ms, samples)):
+        with suppress(InfeasibleError):  # nothing was found with so little effort
             constraints = [Constraint(pairwise, target_ms), *others]
             answers.append(solve(unary, constraints, effort=EFFORT / samples))
     return answers

@@ -156,10 +156,10 @@ class Residuals:
         """
         rank = math.ceil((len(self.values) + 1) * confidence)
         if rank > len(self.values):
+            least = math.ceil(round(confidence / (1 - confidence), 9))  # 9.000000000000002 for 0.9
             raise UserError(
-                f"a confidence of {confidence:g} needs at least "
-                f"{math.ceil(1 / (1 - confidence) - 1)} measured networks, the table has "
-                f"{len(self.values)}"
+                f"a confidence of {confidence:g} needs at least {least} measured networks, "
+                f"the table has {len(self.values)}"
             )
         if self.predicted_ms is None:
             return float(np.sort(self.values)[rank - 1])

@@ -16,9 +16,8 @@ from utils.json_types import LEAST_MS, MOST_MS, NotNegative, checked
 from utils.metadata import Drawing, first_difference
 
 OF_ONE_FILE = ("seed", "biased", "design")  # settings in which the files of a fleet may differ
-
-
-ANSWER = "answer"  # in the details: a search has answered with this network
+# In the details of a network that generate did not draw: --verify added it, and has it answered?
+ADDED, ANSWER = "added", "answer"
 
 
 class Details(Struct, frozen=True):
@@ -29,6 +28,7 @@ class Details(Struct, frozen=True):
     min_ms: NotNegative | UnsetType = UNSET
     iqr_ms: NotNegative | UnsetType = UNSET
     times_ms: list[NotNegative] | UnsetType = UNSET
+    added: bool | UnsetType = UNSET
     answer: bool | UnsetType = UNSET
 
 
@@ -67,6 +67,11 @@ def _checked_sample(line, space):
         raise UserError("the third element must be an object of details")
     checked(details, Details, "the details")
     return configuration, float(latency_ms), details
+
+
+def drawn_in(samples):
+    """Return the configurations that generate drew, in order, of a file's samples."""
+    return [c for c, _, details in samples if not (details.get(ADDED) or details.get(ANSWER))]
 
 
 def load_samples(paths):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from nas.fitted_scores import LEAST, LEVEL
+from nas.fitted_scores import LEVEL
 from nas.thompson import Evaluated
 from nas.validation.prediction_errors import partial_spearman, spearman, spearman_interval
 from pipeline.search.sub_networks import RandomPart, evaluate
@@ -80,9 +80,10 @@ def most_sub_networks(epochs, train, images):
 
     epochs: of the training; train: its number of images; images: of an evaluation
     An image of the training passes forward and backward through three networks, the widest among
-    them; one of an evaluation passes forward through one that is narrower.
+    them; one of an evaluation passes forward through one that is narrower. (A few are evaluated in
+    any case: see nas.thompson.)
     """
-    return max(LEAST, min(MOST, epochs * train // (images + REESTIMATION_IMAGES)))
+    return min(MOST, epochs * train // (images + REESTIMATION_IMAGES))
 
 
 def fit_scores(reports, net, search, train, epochs):

@@ -24,7 +24,7 @@ from nas.validation.conformal import Interval
 from nas.validation.validated_fit import fit_validated
 from pipeline.latency.conditions import condition_differences
 from pipeline.latency.measuring_again import measure_again, workload_of
-from pipeline.latency.samples import ANSWER, load_samples
+from pipeline.latency.samples import ADDED, ANSWER, load_samples
 from pipeline.search.limits import NEAR, LatencyLimit, is_sampled
 from utils.errors import UserError
 from utils.formatting import as_typed, rounded_up
@@ -76,7 +76,7 @@ def verify(options, search, limits, measure=None):
     measured, rounds = [], []
     for number in range(1, ROUNDS + 1):
         left_out = {candidate.configuration for candidate in measured}
-        chosen = candidates(search, now, factor, left_out)
+        chosen, bound = candidates(search, now, factor, left_out)
         if not chosen:
             break
         seed = (options.seed, STREAM, number)
@@ -93,7 +93,6 @@ def verify(options, search, limits, measure=None):
         if meeting:
             good = search.as_good([chosen[candidate.configuration] for candidate in meeting])
             best = min((meeting[index] for index in good), key=lambda each: each.measured_ms)
-            bound = next(iter(chosen.values())).bound
             result = replace(chosen[best.configuration], bound=bound)
             return Verified(result, [now, *other_limits], best.measured_ms, number)
         now = replace(now, table=fit_again(now.table, paths, options.seed))
@@ -116,29 +115,33 @@ def _measure_as(options):
 
 def _add(lines, answers, path):
     """Add sample lines to their file; as many of the first ones are marked as answers."""
-    for line in lines[:answers]:
-        line[2][ANSWER] = True
+    for number, (_, _, details) in enumerate(lines):
+        details[ADDED] = True
+        if number < answers:
+            details[ANSWER] = True
     with Appender(path) as samples:
         samples.append(lines)
     tqdm.write(f"{path}: {len(lines)} samples added")
 
 
 def candidates(search, limit, factor, left_out):
-    """Return {configuration: Answer} of the best ones under ever stricter targets.
+    """Return {configuration: Answer} of the best ones under ever stricter targets, and the bound.
 
+    That is the loosest target's, -inf if no configuration meets even this.
     factor: by which the table is too low on what was measured; left_out: configurations
     """
     interval = Interval.of(limit.table)
     spread = float(interval.half_widths(limit.target_ms)) if interval else SPREAD
-    chosen = {}
+    chosen, bound = {}, -np.inf
     for stricter in np.linspace(1, 1 + spread, CANDIDATES):
         constraint = limit.constraint(search.space, factor * stricter)
         with suppress(InfeasibleError):  # of the strictest targets
             answer = search.best_under([constraint, *search.constraints[1:]])
+            bound = max(bound, answer.bound)
             configuration = search.space.configuration_at(answer.states)
             if configuration not in left_out:
                 chosen.setdefault(configuration, answer)
-    return chosen
+    return chosen, bound
 
 
 def neighbours(space, limit, seed):

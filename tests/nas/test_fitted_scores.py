@@ -10,8 +10,8 @@ from nas.fitted_scores import (
     Hyperparameters,
     Prior,
     balanced,
-    score,
 )
+from nas.mrf import unary_sum
 from nas.validation.prediction_errors import spearman
 from utils.errors import UserError
 
@@ -25,7 +25,7 @@ def truth_of(rng, least=0.0):
 
 def losses_of(truth, states, noise=0.0):
     """The losses whose logarithms the truth and noise add up to."""
-    return np.exp(np.array([0.5 - score(truth, row) for row in states]) + noise)
+    return np.exp(np.array([0.5 - unary_sum(truth, row) for row in states]) + noise)
 
 
 def prior_of(truth, rng, error, scale=1.0):
@@ -46,7 +46,7 @@ def test_an_additive_truth_is_found_where_training_tells_nothing():
     states = balanced(prior.seen, 30, rng)
     fit = FittedScores(prior, states, losses_of(truth, states), Hyperparameters(1, 1e-6, 0.1))
     expected = losses_of(truth, all_states())
-    found = [np.exp(-score(fit.scores, row)) for row in all_states()]
+    found = [np.exp(-unary_sum(fit.scores, row)) for row in all_states()]
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     assert all((np.diff(layer) >= 0).all() for layer in fit.scores)
 
@@ -75,7 +75,7 @@ def test_training_helps_where_few_are_evaluated():
     def correlation(error):
         prior = prior_of(truth, np.random.default_rng(2), error, scale=0.25)
         fit = FittedScores(prior, states, losses)
-        return fit, spearman([-score(fit.scores, row) for row in all_states()], expected)
+        return fit, spearman([-unary_sum(fit.scores, row) for row in all_states()], expected)
 
     fit, informed = correlation(error=0.002)
     _, uninformed = correlation(error=9.0)
@@ -117,8 +117,8 @@ def test_draws_are_of_the_gaussian_posterior_far_from_the_bounds():
     precision[1:, 1:] += np.linalg.inv(hyper.covariance(prior))
     covariance = np.linalg.inv(precision)
     row = np.r_[1, prior.features([(0, 2, 1, 3)])[0]]
-    drawn = [score(fit.draw(rng), (0, 2, 1, 3)) for _ in range(1000)]
-    assert np.mean(drawn) == pytest.approx(score(fit.scores, (0, 2, 1, 3)), abs=0.05)
+    drawn = [unary_sum(fit.draw(rng), (0, 2, 1, 3)) for _ in range(1000)]
+    assert np.mean(drawn) == pytest.approx(unary_sum(fit.scores, (0, 2, 1, 3)), abs=0.05)
     assert np.std(drawn) == pytest.approx(np.sqrt(row @ covariance @ row), rel=0.1)
 
 
@@ -187,7 +187,7 @@ def test_layers_of_one_width_leave_the_mean():
     prior = Prior([np.zeros(1)] * 3, [np.ones(1)] * 3)
     losses = np.arange(1, LEAST + 1)
     fit = FittedScores(prior, [(0, 0, 0)] * LEAST, losses)
-    assert score(fit.scores, (0, 0, 0)) == pytest.approx(-np.log(losses).mean())
+    assert unary_sum(fit.scores, (0, 0, 0)) == pytest.approx(-np.log(losses).mean())
 
 
 @pytest.mark.parametrize("spread", [0.0, 1e-8])
@@ -197,7 +197,7 @@ def test_sub_networks_of_equal_losses_have_equal_scores(spread):
     prior = Prior([np.zeros(3)] * 13, [np.full(3, 0.1)] * 13)
     states = balanced(prior.seen, 60, rng)
     fit = FittedScores(prior, states, 2 * np.exp(spread * rng.random(60)))
-    assert [score(fit.scores, each) for each in states] == pytest.approx(
+    assert [unary_sum(fit.scores, each) for each in states] == pytest.approx(
         [-np.log(2)] * 60, abs=1e-3
     )
 

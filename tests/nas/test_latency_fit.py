@@ -29,6 +29,15 @@ def samples_of(device, count, seed):
     return list(zip(configurations, device.measure(configurations, rng).tolist(), strict=True))
 
 
+def test_a_space_without_ordered_pairs_is_fitted_too():
+    """Oracle: the mean of the timings, of which there is one configuration."""
+    space = SearchSpace(8, 2, 1.0, 1.0, 1, base_widths=(32, 64), strides=(2, 1))
+    assert not len(ordered_pairs(space.variables))
+    timings = [1.0, 1.1, 1.2]
+    samples = [(space.largest, latency_ms) for latency_ms in timings]
+    assert fit(samples, space, 100.0).predict(space.largest) == pytest.approx(1.1, rel=1e-4)
+
+
 def test_ordered_pairs_of_a_tiny_space_are_the_hand_written_list():
     # Layers: 3×3 on 8×8; then blocks of stride 2 on 8×8 and on 4×4; then the classifier.
     def first(outputs):

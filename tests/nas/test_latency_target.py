@@ -92,6 +92,18 @@ def test_every_step_of_eight_channels_has_a_multiplier():
         assert all(a <= b for a, b in zip(narrow, wide, strict=True))
 
 
+@pytest.mark.parametrize("network", ["mobilenet_v1", "mobilenet_v2"])
+def test_multipliers_have_as_few_decimals_as_possible_and_miss_no_network(network):
+    """Oracle: all multipliers of three decimals; halves round to even at steps such as 0.375."""
+    space = SearchSpace(32, 10, 0.2, 1.5, 14, network=network)
+    found = {space.description.scaled(m): m for m in all_multipliers(space)}
+    for decimals in (1, 2, 3):
+        for number in range(2 * 10 ** (decimals - 1), 15 * 10 ** (decimals - 1) + 1):
+            multiplier = round(number / 10**decimals, decimals)
+            given = found[space.description.scaled(multiplier)]
+            assert given == round(given, decimals)
+
+
 def test_feasible_uniform_networks_begin_with_the_widest_that_satisfies_all_constraints():
     """Oracle: the next wider one does not; one level of the space is wider than the coarse one."""
     limit_ms = 0.999 * TABLE.predict(SPACE.description.scaled(0.6))

@@ -19,9 +19,9 @@ def test_law_by_hand():
     np.testing.assert_allclose(
         law,
         [
-            [1, 0.5, 1, 0.5, 0.4 / 0.9, 0.2 / 0.7, *[0] * 6],
+            [1, 0.5, 1, 0.625, 0.525 / 0.9, 0.325 / 0.7, *[0] * 6],
             [*[0] * 6, 1, 1, 1, 1, 1, 1],
-            [1, 1, 0.8, 0.8, 0.7 / 0.9, 0.5 / 0.7, *[0] * 6],
+            [1, 1, 0.8, 1, 1, 1, *[0] * 6],
         ],
     )
 
@@ -94,6 +94,12 @@ def test_default_space_has_six_coefficients_for_each_of_eleven_types():
     law = layer_law(SearchSpace().variables, 6)
     assert law.shape == (1612, 66)
     assert (law.getnnz(axis=1) == 6).all()
+    np.testing.assert_allclose(law.max(axis=0).toarray().ravel(), 1)
+
+
+def test_each_column_has_1_as_its_greatest_entry_where_no_entry_is_widest_on_both_sides():
+    """ResNet-50: convolutions 64→256 and 256→64 are of one type, which has none of 256→256."""
+    law = layer_law(SearchSpace(network="resnet50", levels=4).variables, 6)
     np.testing.assert_allclose(law.max(axis=0).toarray().ravel(), 1)
 
 

@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from nas.fitted_scores import LEAST, Prior, balanced, score
+from nas.fitted_scores import LEAST, Prior, balanced
+from nas.mrf import unary_sum
 from nas.thompson import BATCH, FIRST, Evaluated, fit_where_the_answer_lies
 
 SIZES = (6, 6, 6)
@@ -22,7 +23,7 @@ def truth():
 def best(unary):
     """The best states within the limit, by enumeration."""
     states = itertools.product(*map(range, SIZES))
-    return max((s for s in states if sum(s) <= LIMIT), key=lambda s: score(unary, s))
+    return max((s for s in states if sum(s) <= LIMIT), key=lambda s: unary_sum(unary, s))
 
 
 class Evaluations:
@@ -34,7 +35,9 @@ class Evaluations:
     def __call__(self, states):
         self.asked += [tuple(row) for row in states.tolist()]
         noise = [np.random.default_rng(row).normal(0, self.noise) for row in states]
-        return [np.exp(n - score(self.truth, row)) for row, n in zip(states, noise, strict=True)]
+        return [
+            np.exp(n - unary_sum(self.truth, row)) for row, n in zip(states, noise, strict=True)
+        ]
 
 
 def prior_of(truth, error):
@@ -65,7 +68,7 @@ def test_the_best_is_found_though_training_names_another(truth):
 def test_later_evaluations_gather_where_the_answer_lies(truth):
     """Oracle: the true scores of what is evaluated, at random and after."""
     _, asked = fitted(truth, most=60, noise=0.2)
-    scores = [score(truth, states) for states in asked]
+    scores = [unary_sum(truth, states) for states in asked]
     assert len(asked) > FIRST
     assert min(scores[FIRST:]) > np.quantile(scores[:FIRST], 0.7)
     later = asked[FIRST:]

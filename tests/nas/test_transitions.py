@@ -3,8 +3,9 @@
 import itertools
 
 import numpy as np
+import pytest
 
-from nas.transitions import pack, pad
+from nas.transitions import check, pack, pad
 
 
 def random_costs(rng, sizes):
@@ -42,3 +43,10 @@ def test_one_node_has_no_transitions():
     np.testing.assert_array_equal(padded, pad([[1, 2]]))
     assert transitions.starts.shape == (0, 3)
     assert values.shape == (2, 0)
+
+
+def test_costs_are_at_least_0_and_potentials_need_not_be():
+    below = [np.array([[-1.0, 0.0]])]
+    check([[0.0], [1.0, 2.0]], below)
+    with pytest.raises(ValueError, match="at least 0"):
+        check([[0.0], [1.0, 2.0]], below, np.inf)

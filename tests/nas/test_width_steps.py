@@ -55,6 +55,27 @@ def test_a_layer_between_equal_widths_has_no_pairs_of_different_ones():
     assert set(np.flatnonzero(space.occurring)) == set(space.paths(states).ravel())
 
 
+@pytest.mark.parametrize("network", ["inverted", "basic", "constant"])
+def test_ranges_are_of_whole_networks_where_layers_share_both_their_widths(network):
+    """Oracle: all networks, enumerated; a block's inner width is read and written beside one."""
+    space = SearchSpace(16, 4, 0.5, 1.5, 3, network=named(f"tests/helpers/networks/{network}.py"))
+    values_ms = np.random.default_rng(0).integers(0, 4, len(space.variables)).astype(float)
+    costs = WidthCosts(values_ms, space)
+    states = np.indices([len(widths) for widths in space.choices]).reshape(len(space.choices), -1).T
+    totals_ms = values_ms[space.paths(states)].sum(axis=1)
+    always = {(each.layer, each.width): each.always for each in costs.dominated()}
+    for step in costs.steps():
+        widths = np.array(space.choices[step.layer - 1])[states[:, step.layer - 1]]
+        differences_ms = totals_ms[widths == step.wide] - totals_ms[widths == step.narrow]
+        assert step.mean_ms == pytest.approx(differences_ms.mean())
+        assert step.least_ms == pytest.approx(differences_ms.min())
+        assert step.greatest_ms == pytest.approx(differences_ms.max())
+    for each in costs.dominated():
+        widths = np.array(space.choices[each.layer - 1])[states[:, each.layer - 1]]
+        differences_ms = totals_ms[widths == each.wider] - totals_ms[widths == each.width]
+        assert always[each.layer, each.width] == (differences_ms.max() <= 1e-9)
+
+
 def test_tiles_are_cliffs_and_the_steps_between_them_are_free():
     """Oracle: arithmetic in tiles of 32 channels only; every cliff is behind 32."""
     costs = costs_of(lambda inputs, outputs: -(-inputs // 32) * -(-outputs // 32))

@@ -72,7 +72,12 @@ def test_enumeration_agrees_on_three_constraints_or_that_nothing_is_feasible(
         return
     with few_labels(capacity):
         result = solve(unary, constraints)
-    assert result.score == pytest.approx(enumerated[0][1][meeting].max(), abs=TIE)
+    scores = enumerated[0][1]
+    best = scores[meeting].max()
+    assert result.score == pytest.approx(best, abs=TIE)
+    assert latency(pairwises[0], result.states) == pytest.approx(
+        sums[0][meeting & (scores > best - TIE)].min(), abs=TIE
+    )
     for pairwise, limit in zip(pairwises, limits, strict=True):
         assert latency(pairwise, result.states) <= limit + TIE
     assert result.gap == 0
@@ -94,6 +99,25 @@ def test_enumeration_agrees_where_the_multipliers_find_nothing_feasible():
         best = enumerate_chain(unary, pairwises[0])[1][meeting].max()
         assert result.score == pytest.approx(best, abs=TIE)
         assert result.gap == 0
+
+
+def test_of_many_equal_scores_under_three_limits_the_fastest_answers():
+    """Oracle: enumeration, where more labels tie than the first pass keeps."""
+    found = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        sizes = [4] * 5
+        unary = [np.zeros(size) for size in sizes]
+        pairwises = [random_pairwise(rng, sizes, "real") for _ in range(3)]
+        sums = np.array([enumerate_chain(unary, pairwise)[2] for pairwise in pairwises])
+        limits = np.quantile(sums, 0.5, axis=1)
+        meeting = (sums <= limits[:, None]).all(axis=0)
+        constraints = [Constraint(p, limit) for p, limit in zip(pairwises, limits, strict=True)]
+        if meeting.any():
+            found += 1
+            answer = solve(unary, constraints)
+            assert answer.values[0] == pytest.approx(sums[0][meeting].min(), abs=TIE)
+    assert found > 30
 
 
 def least_latencies(unary, pairwise):

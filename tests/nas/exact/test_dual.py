@@ -83,7 +83,6 @@ def test_zero_slack_at_a_vertex_of_the_hull_gives_that_vertex():
 @settings(max_examples=100)
 def test_several_multipliers_give_the_bound_of_the_enumerated_relaxation(chain, shares):
     unary, pairwises = chain
-    unary = [np.where(np.isneginf(scores), -5.0, scores) for scores in unary]
     enumerated = [enumerate_chain(unary, pairwise) for pairwise in pairwises]
     scores, sums = enumerated[0][1], np.array([latencies for _, _, latencies in enumerated])
     limits = sums.min(axis=1) + np.array(shares) / 64 * np.ptp(sums, axis=1) + 0.01

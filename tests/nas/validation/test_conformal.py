@@ -102,6 +102,8 @@ def test_the_margin_by_hand():
     assert residuals.margin(0.5) == pytest.approx(0.05)
     with pytest.raises(UserError, match=r"0\.91 needs at least 11 measured networks.* has 9"):
         residuals.margin(0.91)
+    with pytest.raises(UserError, match=r"0\.9 needs at least 9 measured networks.* has 8"):
+        Residuals(np.zeros(8)).margin(0.9)
 
 
 def test_new_networks_are_no_slower_than_the_margin_allows_as_often_as_asked():

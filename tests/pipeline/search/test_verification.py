@@ -14,6 +14,7 @@ from nas.supernet_search import SupernetSearch
 from nas.validation.conformal import Residuals
 from nas.validation.validated_fit import fit_validated
 from pipeline.latency.measuring_again import measure_again, workload_of
+from pipeline.latency.samples import drawn_in, read_samples
 from pipeline.search.limits import LatencyLimit
 from pipeline.search.verification import candidates, neighbours, verify
 from utils.devices.bench import Protocol
@@ -96,7 +97,8 @@ def test_of_candidates_that_noise_does_not_tell_apart_the_fastest_answers(tmp_pa
     device = Device()
     options, search, limit, _ = setting(tmp_path, device)
     monkeypatch.setattr(search, "as_good", lambda answers: range(len(answers)))
-    chosen = candidates(search, limit, 1.0, set())
+    chosen, bound = candidates(search, limit, 1.0, set())
+    assert candidates(search, limit, 1.0, set(list(chosen)[:1]))[1] == bound
     slowest_first = dict(zip(chosen, np.linspace(0.9, 0.8, len(chosen)), strict=True))
 
     def measure(metadata, configurations, seed):
@@ -112,7 +114,7 @@ def test_of_candidates_that_noise_does_not_tell_apart_the_fastest_answers(tmp_pa
 
 
 def test_where_no_sample_is_near_the_target_networks_are_measured_there(tmp_path):
-    """Oracle: the table's predictions; answers are marked in the file, the others are not."""
+    """Oracle: the table's predictions; what generate drew, in the file before."""
     device = Device()
     options, search, limit, path = setting(tmp_path, device)
     assert neighbours(SPACE, limit, (0, 3, 1)) == neighbours(SPACE, limit, (0, 3, 1))
@@ -127,6 +129,8 @@ def test_where_no_sample_is_near_the_target_networks_are_measured_there(tmp_path
     assert [line[0] for line in answers[: len(first)]] == [c["configuration"] for c in first]
     others = [tuple(line[0]) for line in added if not line[2].get("answer")]
     assert len(others) == 10
+    samples = read_samples(path, SPACE)
+    assert drawn_in(samples) == [c for c, *_ in samples][:before]
     for configuration in others:
         assert abs(table.predict(configuration) / limit.target_ms - 1) <= 0.15
 
