@@ -45,4 +45,5 @@ SEARCHED = {
 }
 UNIFORM, WIDEST = "uniform", "widest"
 METHODS = (UNIFORM, *SEARCHED, *PEERS)
-SHIPPED = "OWS, trained"  # the others are compared with it
+# The others are compared with both: with fitted scores, and with the default ones.
+SHIPPED, DEFAULT = "OWS, trained", "OWS, trained, monotone"

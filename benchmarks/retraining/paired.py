@@ -18,6 +18,7 @@ class Paired:
     won: int  # cells in which the first is better
     cells: int  # targets × seeds, without those in which both have the same widths
     equal: int  # cells in which they have
+    seeds: int
 
     @classmethod
     def of(cls, first, second):
@@ -42,6 +43,7 @@ class Paired:
             won=int((gains > 0).sum()),
             cells=int((gains != 0).sum()),
             equal=int((gains == 0).sum()),
+            seeds=len(seeds),
         )
 
 

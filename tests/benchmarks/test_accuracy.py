@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.retraining import accuracy_report
 from benchmarks.retraining.accuracy_jobs import Benchmark
-from benchmarks.retraining.accuracy_methods import METHODS, SEARCHED, SHIPPED
+from benchmarks.retraining.accuracy_methods import DEFAULT, METHODS, SEARCHED, SHIPPED
 from benchmarks.retraining.accuracy_report import write_report
 from benchmarks.retraining.accuracy_settings import FULL, MINIATURE
 from benchmarks.retraining.paired import Paired
@@ -90,6 +90,7 @@ def test_differences_are_paired_by_target_and_seed():
     second = {(0.3, 0): 80, (0.5, 0): 90, (0.3, 1): 80, (0.5, 1): 90, (0.3, 2): 0, (0.7, 0): 1}
     paired = Paired.of(first, second)
     assert (paired.mean, paired.won, paired.cells, paired.equal) == (1, 2, 3, 1)
+    assert paired.seeds == 2
     # A resample is one seed or both, one target or both: between the means of single cells.
     assert -1 <= paired.low < 1 < paired.high <= 3
     assert Paired.of({}, second) is None
@@ -99,8 +100,9 @@ def test_differences_are_paired_by_target_and_seed():
 
 
 def test_the_report_compares_and_tells_what_is_missing(tmp_path):
-    """Oracle: by hand: what is shipped is better than greedy by 3 and by 0 points."""
+    """Oracle: by hand: fitted scores beat greedy by 3 and by 0 points, the default's by 4."""
     rows = [
+        row(DEFAULT, 0, 0.86),
         row(SHIPPED, 0, 0.85), row(SHIPPED, 1, 0.84),
         row("greedy", 0, 0.82), row("greedy", 1, 0.84, same_as="x"), row("greedy", 2, 0.9),
         row("random", 0, 0.5), row("widest", 0, 0.9, target=1),
@@ -116,10 +118,11 @@ def test_the_report_compares_and_tells_what_is_missing(tmp_path):
     assert lines["greedy"][6] == "0.3000 ± 0.1000"
     assert lines["random"][2:4] == ["1", "50.00"]
     compared = [line for line in text.splitlines() if line.startswith("| greedy |")]
-    assert compared[0].startswith("| greedy | +1.50 (")
+    assert compared[0].startswith("| greedy | 2 | +1.50 (")
     assert compared[0].count("| 1 of 1 |") == 2
-    assert "| random | +35.00 | 1 of 1 | -0.3500 | 1 of 1 |" in text
-    assert "1 of 7 answers equal one of the same seed" in text
+    assert compared[1].startswith("| greedy | 1 | +4.00 | 1 of 1 |")
+    assert "| random | 1 | +35.00 | 1 of 1 | -0.3500 | 1 of 1 |" in text
+    assert "1 of 8 answers equal one of the same seed" in text
     assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
 
 
