@@ -80,7 +80,7 @@ from utils.command_line import Parser
 from utils.devices import open_device
 from utils.devices.bench import Bench
 from utils.devices.timing import NOISY
-from utils.errors import exits_with_one_line
+from utils.errors import UserError, exits_with_one_line
 from utils.memory import naming_what_needs_memory
 from utils.output_paths import PAGE, PICTURE, TABLE, refuse_overwriting
 from utils.progress import warn
@@ -153,7 +153,8 @@ def fit(args):
     with fitting_progress(number_of_fits(*weights), "fitting") as tick:
         table = fit_validated(samples, space, rng, *weights, metadata, tick, fit_prior(args))
     folder = Path(args.model).parent
-    files = [os.path.relpath(path, folder) for path in args.samples]
+    # Of the files themselves: behind a link of a folder, .. is another folder's parent.
+    files = [os.path.relpath(os.path.realpath(path), folder.resolve()) for path in args.samples]
     table = table.with_metadata(table.metadata.stating_of_fit(samples_files=files))
     table.save(args.model)
     print(fit_as_text(table, args.model))
@@ -242,7 +243,10 @@ def prepare_outputs(inputs, outputs):
     """Refuse to write over what is read, and remove what killed runs left in the folders."""
     refuse_overwriting(inputs, outputs)
     for path, _ in outputs:
-        remove_leftovers(Path(path).parent)
+        folder = Path(path).parent
+        if not is_special(path) and folder.is_dir() and not os.access(folder, os.W_OK):
+            raise UserError(f"{folder} cannot be written to")  # now, not after a fit
+        remove_leftovers(folder)
 
 
 def build_parser():

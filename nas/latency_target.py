@@ -41,8 +41,8 @@ class LatencyTarget:
 
 def parse_target(text):
     """Return the LatencyTarget that a text states; raises UserError for anything else."""
-    match = re.fullmatch(rf"\s*{NUMBER}\s*(%|ms|[x×*]\s*[A-Za-z]\w*|)\s*", text)
-    if not match and not re.fullmatch(r"\s*[A-Z]\w+\s*", text):
+    match = re.fullmatch(rf"\s*{NUMBER}\s*(%|ms|[x×*]\s*[^\W_].*|)\s*", text)
+    if not match and not re.fullmatch(r"\s*[^\W\d_a-z].*", text):  # a network's name alone
         raise UserError(f"target {text!r} is none of {FORMS}")
     number, unit = match.groups() if match else ("1", "x")
     value = float(number)

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 
 import numpy as np
 
@@ -271,6 +272,11 @@ class SupernetSearch:
         """Return the statistics as arrays for a checkpoint."""
         kept = {"window": np.array(self._window), "run": np.array(self._run)}
         return self._losses.to_arrays() | kept
+
+    def digest(self):
+        """Return text that identifies the training by its statistics; of all processes the same."""
+        arrays = self.to_arrays()
+        return sha256(b"".join(arrays[name].tobytes() for name in sorted(arrays))).hexdigest()[:16]
 
     def load_arrays(self, arrays):
         """Load the statistics of a checkpoint, whatever its window; "run" may be missing.

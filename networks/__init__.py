@@ -28,11 +28,6 @@ def named(name):
     return name
 
 
-def same_network(one, other):
-    """Return whether two names are of the same network; a FILE.py may have moved."""
-    return Path(one).name == Path(other).name
-
-
 def permitted(name, place):
     """Return the name of a network that a table, checkpoint or export states.
 

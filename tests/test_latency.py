@@ -1,6 +1,7 @@
 """latency.py's stages, command by command, on a stand-in device whose latencies are known."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import latency
 from nas.latency_table import LatencyTable
 from nas.sampling import CoveringSampler, draw_configurations
 from nas.search_space import SearchSpace
+from pipeline.search.verification import samples_of
 from tests.helpers.stand_in_device import StandInDevice, law_ms
 from utils.json_lines import Appender, metadata_path, read_lines, read_metadata
 
@@ -185,6 +187,27 @@ def test_validate_warns_of_the_networks_that_were_fitted(tmp_path, capsys):
     samples, model = fitted(tmp_path, 10)
     latency.main(["validate", str(samples), str(model), str(tmp_path / "plot.png")])
     assert "drawn with the same seed" in capsys.readouterr().err
+
+
+def test_a_table_behind_a_link_names_its_samples(tmp_path):
+    """Oracle: the path that it states, from its folder, is the file's."""
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    (tmp_path / "output").symlink_to(tmp_path / "far" / "away")
+    generate(tmp_path / "s.jsonl", "-N", 4)
+    model = tmp_path / "output" / "m.jsonl"
+    latency.main(["fit", str(tmp_path / "s.jsonl"), str(model), "-K", "1", "--strength", "1"])
+    (named,) = samples_of(LatencyTable.load(model))
+    assert named.samefile(tmp_path / "s.jsonl")
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_the_fit(
+    tmp_path, capsys, monkeypatch
+):
+    generate(tmp_path / "s.jsonl", "-N", 4)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(SystemExit):
+        latency.main(["fit", str(tmp_path / "s.jsonl"), str(tmp_path / "m.jsonl")])
+    assert f"{tmp_path} cannot be written to" in capsys.readouterr().err
 
 
 def test_fit_joins_the_files_of_a_fleet(tmp_path):

@@ -30,6 +30,14 @@ def test_mistakes_end_in_one_line(capsys, tmp_path, options, message):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_teacher_that_this_training_would_replace_is_refused(capsys, tmp_path):
+    teacher = tmp_path / "mobilenet-best.params"
+    teacher.write_bytes(b"")
+    options = f"{SMALL} --data-dir digits --teacher {teacher}"
+    assert "mobilenet-best.params is in --save-dir" in fails(capsys, options, tmp_path)
+    assert teacher.exists()
+
+
 def test_broken_images_are_skipped(folder, capsys, tmp_path):
     """Oracle: each one's path, once; the numbers of this process and of a worker are the same."""
     root = tmp_path / "images"

@@ -210,6 +210,7 @@ def test_options_that_do_not_go_together_are_refused(model, tmp_path, capsys):
     refused = {
         "lagrangian knows one latency target only": ["--search", "lagrangian", "--max-macs", "1e6"],
         "--confidence: '0.2' is not a number of at least 0.5": ["--confidence", "0.2"],
+        "--score-check needs at least 3 sub-networks": ["--score-check", "2"],
         "--samples goes with --verify": ["--samples", "x.jsonl"],
         "--remote-shell goes with --verify": ["--remote-shell", "docker exec -i"],
         "--keep: '0' is not a whole number of at least 1": ["--keep", "0"],

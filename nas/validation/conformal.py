@@ -14,6 +14,7 @@ from scipy.optimize import brentq
 
 from utils.errors import UserError
 from utils.formatting import percent
+from utils.json_types import LEAST_MS
 from utils.metadata import latencies_as_text, residuals_as_text
 
 LEVEL = 0.9
@@ -52,7 +53,7 @@ class ErrorScale:
         sizes = np.abs(errors)
         if len(sizes) < LEAST_FOR_SCALE or not sizes.any():
             return cls()
-        low_ms, high_ms = np.min(predicted_ms), np.max(predicted_ms)
+        low_ms, high_ms = max(np.min(predicted_ms), LEAST_MS), np.max(predicted_ms)
         if not low_ms < high_ms:
             return cls()
         edges = np.geomspace(low_ms, high_ms, 7)  # ends and middles of the thirds

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.stats import spearmanrho
 
 from utils.errors import UserError
+from utils.json_types import LEAST_MS
 
 BOOTSTRAPS = 1000
 
@@ -70,7 +71,8 @@ def errors_by_thirds(predicted_ms, measured_ms, interval=None):
     measured_ms = np.asarray(measured_ms, dtype=np.float64)
     if not len(measured_ms):
         raise UserError("there is no network to validate on")
-    edges = np.geomspace(predicted_ms.min(), predicted_ms.max(), 4)
+    ends_ms = np.maximum([predicted_ms.min(), predicted_ms.max()], LEAST_MS)  # a table may say 0
+    edges = np.geomspace(*ends_ms, 4)
     third = np.searchsorted(edges[1:3], predicted_ms, side="right")
     return [
         relative_errors(

@@ -16,12 +16,13 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from networks import MOBILENET_V1, same_network
+from networks import MOBILENET_V1
 from pipeline.final.supernet import Source
 from utils import checkpoints
 from utils.digest import Digest, digest
 from utils.errors import UserError
 from utils.json_types import Positive, checked
+from utils.metadata import same_network
 
 BEST, RESULTS, CURVES = "best", "results.jsonl", "curves.png"
 EXPORTS = ("onnx", "tflite")

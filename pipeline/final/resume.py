@@ -41,8 +41,15 @@ def check_paths(options):
 def _refuse_overwriting(options):
     files, data = options.files, options.data
     read = [files.resume_params, files.resume_states]
-    if options.targets.teacher != SUPERNET:
-        read.append(options.targets.teacher)
+    teacher = options.targets.teacher
+    if teacher and teacher != SUPERNET:
+        read.append(teacher)
+        is_here = Path(teacher).expanduser().resolve().parent == files.save_dir.resolve()
+        if is_here and Path(teacher).match("mobilenet-*"):
+            raise UserError(
+                f"--teacher: {teacher} is in --save-dir, where this training's own files replace "
+                "it: choose another --save-dir"
+            )
     if data.use_rec:
         read += [data.rec_train, data.rec_train_idx, data.rec_val, data.rec_val_idx]
     refuse_overwriting(

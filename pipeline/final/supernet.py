@@ -7,11 +7,11 @@ import msgspec
 
 from models.recipe import SUPERNET
 from models.trained_weights import TrainedWeights
-from networks import same_network
 from utils import checkpoints
 from utils.digest import Digest, digest
 from utils.errors import UserError
 from utils.json_types import Natural, Positive, checked
+from utils.metadata import same_network
 
 
 class Source(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from nas.search_space import SearchSpace
 from networks import MOBILENET_V1, open_network, permitted
+from pipeline.latency.conditions import is_onnx
 from pipeline.latency.verdict import Verdict, noise_of
 from utils.devices.workload import Workload
 from utils.errors import UserError
@@ -26,7 +27,7 @@ def open_networks(texts, device, network=None, input_size=None, classes=None):
     Raises UserError if the device loads no files, or if sizes disagree with the files' or with
     those given.
     """
-    files = [text for text in texts if text.endswith(".onnx")]
+    files = [text for text in texts if is_onnx(text)]
     if files and device not in ONNX_DEVICES:
         raise UserError(
             f"device {device} loads no ONNX file such as {files[0]}: use --device "
@@ -128,7 +129,8 @@ def result(
     if target_ms:
         noise = noise_of(timed, protocol.reduction, bool(table_reference_ms))
         verdict = Verdict(latency_ms, target_ms, noise)
-        values["target_ms"], values["target"], values["noise"] = target_ms, verdict.name, noise
+        values["target_ms"], values["target"] = target_ms, verdict.name
+        values["noise"] = noise if math.isfinite(noise) else None
     return values
 
 
@@ -155,10 +157,18 @@ def _conditions(results, metadata):
         f"{where}: {metadata.device_name}; {_runtime(results, metadata)}{version}\n"
         f"{precisions}, batch {metadata.batch_size}, input {space.input_size}×{space.input_size}, "
         f"{space.classes} classes, "
-        f"{metadata.threads} thread(s); {protocol.iterations} runs {how} "
+        f"{metadata.threads} thread(s); {_runs(results)} {how} "
         f"after {protocol.warmup} untimed; {protocol.clock} time; "
         f"latency = {protocol.reduction}, ms per image"
     )
+
+
+def _runs(results):
+    """Return how many times there are of each network: a program may print fewer than asked for."""
+    runs = [values["runs"] for values in results]
+    low, high = min(runs), max(runs)
+    text = f"{low} to {high}" if low < high else str(low)
+    return f"{text} run" if high == 1 else f"{text} runs"
 
 
 def _runtime(results, metadata):
@@ -205,8 +215,8 @@ def _one(values):
 def _table(results):
     """Return one row per configuration, the fastest first, as they come."""
     with_prediction = "predicted_ms" in results[0]
-    heading = f"{'latency':>9}" + "".join(f"{name:>9}" for name in STATISTICS)
-    heading += f"{'MMACs':>9}{'Mparams':>9}{'GMAC/s':>9}"
+    heading = f"{'latency':>9}" + "".join(f" {name:>8}" for name in STATISTICS)
+    heading += f" {'MMACs':>8} {'Mparams':>8} {'GMAC/s':>8}"
     with_speed, with_target = (name in results[0] for name in ("at_table_speed_ms", "target"))
     heading += f"{'table speed':>13}" if with_speed else ""
     heading += f"{'predicted':>11}{'error':>8}" if with_prediction else ""
@@ -215,15 +225,17 @@ def _table(results):
     lines = [f"{heading}{'precision':>{precision}}  configuration"]
     for values in results:
         row = f"{rounded_up(values['latency_ms']):>9}"
-        row += "".join(f"{values['image_ms'][name]:9.4g}" for name in STATISTICS)
-        row += f"{_number(values, 'macs', 1e6):>9}{rounded_up(values['parameters'] / 1e6):>9}"
-        row += f"{_number(values, 'gmacs_per_s'):>9}"
+        row += "".join(f" {values['image_ms'][name]:8.4g}" for name in STATISTICS)
+        row += f" {_number(values, 'macs', 1e6):>8} {rounded_up(values['parameters'] / 1e6):>8}"
+        row += f" {_number(values, 'gmacs_per_s'):>8}"
         row += f"{rounded_up(values['at_table_speed_ms']):>13}" if with_speed else ""
         if with_prediction:
             error = values["prediction_error"]
             row += f"{_number(values, 'predicted_ms', unknown='–'):>11}"
             row += f"{'–' if error is None else f'{error:+.1%}':>8}"
-        row += f"{values['target']:>11}{values['noise']:>8.1%}" if with_target else ""
+        if with_target:
+            noise = "–" if values["noise"] is None else f"{values['noise']:.1%}"
+            row += f"{values['target']:>11}{noise:>8}"
         row += f"{values['precision']:>{precision}}"
         lines.append(f"{row}  {values['file'] if 'file' in values else _widths(values)}")
     return "\n".join(lines)
@@ -231,7 +243,8 @@ def _table(results):
 
 def _verdict(values):
     latency_ms = values.get("at_table_speed_ms", values["latency_ms"])
-    return Verdict(latency_ms, values["target_ms"], values["noise"])
+    noise = math.inf if values["noise"] is None else values["noise"]
+    return Verdict(latency_ms, values["target_ms"], noise)
 
 
 def _widths(values):

@@ -32,12 +32,17 @@ def describe(device_name, device, workload, protocol, space, drawn):
     )
 
 
+def is_onnx(text):
+    """Return whether a text names an ONNX file, not a configuration."""
+    return text.lower().endswith(".onnx")
+
+
 def refuse_other_networks(table, space, texts):
     """Raise UserError if a table is not of a SearchSpace's network, input size and classes.
 
     texts: the configurations and ONNX files that determine the space
     """
-    files = [text for text in texts if text.endswith(".onnx")]
+    files = [text for text in texts if is_onnx(text)]
     for name in ("network", "input_size", "classes"):
         its, ours = getattr(table, name), getattr(space, name)
         if its != ours:

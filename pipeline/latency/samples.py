@@ -4,6 +4,7 @@ import itertools
 import os
 import reprlib
 import sys
+from functools import partial
 
 import numpy as np
 from msgspec import UNSET, Struct, UnsetType
@@ -14,7 +15,9 @@ from utils.errors import UserError
 from utils.json_lines import read_lines, read_metadata
 from utils.json_types import LEAST_MS, MOST_MS, NotNegative, checked
 from utils.metadata import Drawing, first_difference
+from utils.progress import warn
 
+FAR = 100  # times the usual latency, and latency per operation: another unit rather than a network
 OF_ONE_FILE = ("seed", "biased", "design")  # settings in which the files of a fleet may differ
 # In the details of a network that generate did not draw: --verify added it, and has it answered?
 ADDED, ANSWER = "added", "answer"
@@ -84,6 +87,9 @@ def load_samples(paths):
     Raises UserError for bad lines, and for files that were not measured alike.
     """
     recorded, metadatas = [], []
+    for one, other in itertools.combinations(paths, 2):
+        if not is_special(one) and os.path.samefile(one, other):
+            raise UserError(f"{one} and {other} are the same file: its samples would count twice")
     for path in paths:
         os.stat(path)  # a missing file is the error, not its missing metadata
         metadata = read_metadata(path).settings
@@ -94,6 +100,7 @@ def load_samples(paths):
         samples = read_samples(path, space)
         if is_in_rounds(metadata):
             refuse_missing_reference(path, samples)
+        _warn_of_other_units(path, samples, space)
         recorded += samples
     files = [Drawing(each.seed, each.biased, each.design) for each in metadatas]
     metadata = metadatas[0].without(*OF_ONE_FILE).stating(files=files)
@@ -114,6 +121,28 @@ def answers_in(paths, space):
     files = [path for path in paths if not is_special(path)]
     samples = itertools.chain.from_iterable(read_samples(path, space) for path in files)
     return {configuration for configuration, _, details in samples if details.get(ANSWER)}
+
+
+def _warn_of_other_units(path, samples, space):
+    """Warn, naming the first line, of latencies hundreds of times those of similar networks."""
+    latencies_ms = np.array([latency_ms for _, latency_ms, _ in samples])
+    if not len(latencies_ms):
+        return
+    usual_ms = np.median(latencies_ms)
+    macs = partial(space.description.macs, input_size=space.input_size)
+    usual = samples[int(np.abs(latencies_ms - usual_ms).argmin())][0]
+    far = []
+    for number in np.flatnonzero(np.abs(np.log(latencies_ms / usual_ms)) > np.log(FAR)):
+        # A network as small as that may be as fast, though no more than it has fewer operations.
+        ratio = latencies_ms[number] / usual_ms
+        ratio_per_mac = ratio / (macs(samples[number][0]) / macs(usual))
+        if min(ratio, ratio_per_mac) > FAR or max(ratio, ratio_per_mac) < 1 / FAR:
+            far.append(number + 1)
+    if far:
+        warn(
+            f"{path}, line {far[0]}: {latencies_ms[far[0] - 1]:g} ms per image, where others take "
+            f"{usual_ms:g} ms ({len(far)} such lines): is their unit right?"
+        )
 
 
 def _warn_of_mixed_references(recorded):

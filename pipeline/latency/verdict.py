@@ -59,7 +59,10 @@ def reference_of(table, metadata, target_ms):
 
 @dataclass(frozen=True)
 class Verdict:
-    """A latency beside a target, both in ms per image; noise: its relative standard error."""
+    """A latency beside a target, both in ms per image; noise: its relative standard error.
+
+    The noise is infinite if it is unknown.
+    """
 
     latency_ms: float
     target_ms: float
@@ -74,10 +77,10 @@ class Verdict:
 
     def __str__(self):
         away = self.latency_ms / self.target_ms - 1
-        return (
-            f"target {as_typed(self.target_ms)} ms: {self.name}, {away:+.1%} from it, "
-            f"with a noise of ± {self.noise:.1%}"
-        )
+        noise = f"with a noise of ± {self.noise:.1%}"
+        if self.noise == np.inf:
+            noise = "with unknown noise: it was timed once"
+        return f"target {as_typed(self.target_ms)} ms: {self.name}, {away:+.1%} from it, {noise}"
 
 
 def noise_of(timed, reduction, is_scaled):

@@ -13,6 +13,7 @@ from utils import checkpoints
 from utils.errors import UserError
 from utils.formatting import as_typed
 from utils.json_types import Finite, Natural, Positive, checked
+from utils.metadata import first_difference
 from utils.processes import rank
 from utils.progress import warn
 
@@ -134,8 +135,10 @@ def _read(path, search):
     """Return (arrays, Values) of a checkpoint and give the search its windows, all checked."""
     arrays, values = checkpoints.load(path)
     values = checked(values, Values, f"{path} is not a checkpoint of train_nas.py")
-    if values.search_space != search.space.as_dict():
-        raise UserError(f"{path} was trained for another search space: {values.search_space}")
+    difference = first_difference(values.search_space, search.space.as_dict(), "search space")
+    if difference:
+        name, then, now = difference
+        raise UserError(f"{path} was trained for another {name}: {then!r}, now it is {now!r}")
     if values.step and sorted(values.loss_sums) != LOSSES:
         raise UserError(f"{path} is within an epoch, but loss_sums lacks {', '.join(LOSSES)}")
     windows = _windows(arrays, search.space, path)

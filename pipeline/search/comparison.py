@@ -78,7 +78,10 @@ def _line(search, named):
 
 
 def _as_table(search, answers):
-    columns = "".join(f"{_column(c):>26}" for c in search.constraints)
+    widths = [max(26, 2 + len(_column(c))) for c in search.constraints]
+    columns = "".join(
+        f"{_column(c):>{width}}" for c, width in zip(search.constraints, widths, strict=True)
+    )
     heading = f"{'search':16}{'score':>10}{columns}{'MMACs':>9}{'Mparams':>9}"
     draws = answers.random
     random = [NamedAnswer(RANDOM, None)]
@@ -86,7 +89,7 @@ def _as_table(search, answers):
         median = NamedAnswer(f"of {len(draws)}, median", draws[len(draws) // 2])
         random = [NamedAnswer("best random", draws[-1]), median]
     rows = (*answers.searched, *random, *answers.evaluated)
-    return "\n".join([heading, *(_row(search, named) for named in rows)])
+    return "\n".join([heading, *(_row(search, named, widths) for named in rows)])
 
 
 def _column(constraint):
@@ -94,7 +97,7 @@ def _column(constraint):
     return f"upper bound, {of}" if constraint.is_bound else of
 
 
-def _row(search, named):
+def _row(search, named, widths):
     space, answer = search.space, named.answer
     if answer is None:
         return f"{named.name:16}finds no feasible configuration"
@@ -102,7 +105,7 @@ def _row(search, named):
     macs = space.description.macs(configuration, space.input_size)
     counts = macs, space.description.parameters(configuration)
     limits = [constraint.limit for constraint in search.constraints]
-    pairs = zip(answer.values, limits, strict=True)
-    values = "".join(f"{within(value, limit):>26}" for value, limit in pairs)
+    triples = zip(answer.values, limits, widths, strict=True)
+    values = "".join(f"{within(value, limit):>{width}}" for value, limit, width in triples)
     costs = "".join(f"{rounded_up(count / 1e6):>9}" for count in counts)
     return f"{named.name:16}{answer.score:10.4f}{values}{costs}"

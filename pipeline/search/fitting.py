@@ -34,6 +34,7 @@ class Line:
     configuration: list[Natural]
     loss: AboveZero
     left_out: Finite  # the loss that the fit to other sub-networks predicts
+    training: str = ""  # what identifies it; files from before that lack it
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,13 @@ def fit_scores(reports, net, search, train, epochs):
 
     reports: the Reports that are asked for; train: training images
     epochs: that net was trained for
-    Sub-networks that an earlier run evaluated are reused. Writes sub_networks.jsonl, a line each.
+    Sub-networks of the same training that an earlier run evaluated are reused. Writes
+    sub_networks.jsonl, a line each.
     """
     rng = np.random.default_rng((reports.seed, STREAM))
     images = RandomPart(train, min(len(train), IMAGES), rng)
     about = {"epoch": epochs, "seed": reports.seed, "images": len(images)}
+    about["training"] = search.digest()
     path, space = Path(reports.expname, FILE), search.space
 
     def losses(states):
@@ -118,7 +121,7 @@ def fit_scores(reports, net, search, train, epochs):
 
 
 def _known(path, about):
-    """Return the Lines of sub-networks that were evaluated before on the same images."""
+    """Return the Lines of what was evaluated before, of the same training on the same images."""
     if not path.is_file():
         return []
     lines = [checked(line, Line, f"{path}, line {number}") for number, line in read_lines(path)]

@@ -238,6 +238,8 @@ def _check(parser, args):
     several = models > 1 or args.max_macs or args.max_params
     if args.search == "lagrangian" and several:
         refuse("search", "lagrangian knows one latency target only; exact takes several limits")
+    if 0 < args.score_check < 3:
+        refuse("score_check", "needs at least 3 sub-networks for a rank correlation")
     for name, default in (
         *(("samples", None), ("command", None)),
         *(("remote_shell", SSH), ("remote_python", PYTHON)),

@@ -31,6 +31,10 @@ PAIRWISE = TABLE.pairwise(SPACE)
         ("0.6xMOBILENET", 0.6, "x"),
         ("0.6 × MobileNet", 0.6, "x"),
         ("MOBILENET", 1, "x"),
+        ("0.5xMY NET", 0.5, "x"),
+        ("0.5 x 2NET", 0.5, "x"),
+        ("ÉTÉ", 1, "x"),
+        ("M", 1, "x"),
     ],
 )
 def test_targets_as_people_state_them(text, number, unit):
@@ -52,6 +56,8 @@ def test_targets_as_people_state_them(text, number, unit):
         ("%", "is none of"),
         ("0.6x", "is none of"),
         ("0.6MOBILENET", "is none of"),
+        ("0.6x-1", "is none of"),
+        ("mine", "is none of"),
     ],
 )
 def test_other_targets_are_refused(text, message):

@@ -129,6 +129,15 @@ def test_the_first_difference_is_found_at_any_depth():
     assert first_difference({}, {"z": 0}) == ("z", None, 0)
 
 
+def test_a_networks_file_may_have_moved_and_a_program_may_not():
+    here, there = ({"network": f"{folder}/mine.py", "levels": 3} for folder in (".", "/a"))
+    assert first_difference({"search_space": here}, {"search_space": there}) is None
+    other = here | {"network": "./yours.py"}
+    assert first_difference(here, other, "space") == ("space.network", "./mine.py", "./yours.py")
+    command, moved = ({"command": f"{folder}/time.py"} for folder in (".", "/a"))
+    assert first_difference(command, moved) == ("command", "./time.py", "/a/time.py")
+
+
 def test_what_is_not_known_is_written_again_and_changes_are_checked():
     """Oracle: the JSON object itself; a field of a later version, and numbers as they were."""
     metadata = Metadata.of(METADATA)

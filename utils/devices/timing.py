@@ -50,7 +50,12 @@ class Measurement:
         return float(np.quantile(self.times_s, 0.75) - self.quartile_s)
 
     def noise(self, reduction, rng):
-        """Return the standard error of the reduced times, relative to them, by the bootstrap."""
+        """Return the standard error of the reduced times, relative to them, by the bootstrap.
+
+        Infinite for a single time, which tells nothing of it.
+        """
+        if len(self.times_s) == 1:
+            return np.inf
         times_s = np.array(self.times_s)
         drawn = rng.integers(len(times_s), size=(BOOTSTRAPS, len(times_s)))
         reduced_s = [Measurement(tuple(times_s[row])).reduced_s(reduction) for row in drawn]

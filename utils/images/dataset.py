@@ -15,6 +15,8 @@ from utils.images.transforms import (
     training_crop,
 )
 
+LEAST_CROP = 0.01  # with less, images would be made larger a hundred times
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -26,8 +28,8 @@ class Recipe:
     lighting: float = 0.0  # training: standard deviation of the PCA noise
 
     def __post_init__(self):
-        if not 0 < self.crop_ratio <= 1:
-            raise UserError(f"crop ratio {self.crop_ratio} must be greater than 0 and at most 1")
+        if not LEAST_CROP <= self.crop_ratio <= 1:
+            raise UserError(f"crop ratio {self.crop_ratio} must be {LEAST_CROP} to 1")
 
 
 class ImageDataset:

@@ -107,3 +107,10 @@ def test_shares_as_per_cent(share, text):
 )
 def test_numbers_of_three_digits(value, text):
     assert rounded(value) == text
+
+
+def test_thirds_of_predictions_of_0_have_edges():
+    """Oracle: a table most of whose entries are 0 predicts 0 for most networks."""
+    fast, _, slow = errors_by_thirds([0.0, 0.0, 2.0], [1.0, 1.0, 1.0])
+    assert (fast.networks, slow.networks) == (2, 1)
+    assert fast.rms == 1

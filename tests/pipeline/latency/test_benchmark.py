@@ -52,7 +52,7 @@ def test_a_result_against_numbers_worked_by_hand():
 
 def test_a_result_is_scaled_to_the_tables_machine_speed():
     """The reference takes 100 ms per image, 80 when the table was measured: 2.5 ms become 2."""
-    timed = Timed(Measurement((0.01, 0.02, 0.03, 0.06)), Measurement((1.0,)))
+    timed = Timed(Measurement((0.01, 0.02, 0.03, 0.06)), Measurement((1.0, 1.0)))
     network = Network(mobilenet_v1(10), mobilenet_v1(2).scaled(0.5), 32)
     values = result(network, timed, 3.0, WORKLOAD, PROTOCOL, table_reference_ms=80, target_ms=20)
     assert values["latency_ms"] == pytest.approx(2.5)
@@ -70,6 +70,17 @@ def test_a_result_is_scaled_to_the_tables_machine_speed():
     raw = result(network, steady, None, WORKLOAD, PROTOCOL, target_ms=1)
     assert "at_table_speed_ms" not in raw
     assert raw["target"] == "missed"
+
+
+def test_of_one_time_the_noise_is_not_known():
+    """Oracle: by hand; the program printed one number, whatever was asked for."""
+    network = Network(mobilenet_v1(10), mobilenet_v1(2).scaled(0.5), 32)
+    timed = Timed(Measurement((0.01,)), Measurement((1.0,)))
+    values = result(network, timed, None, WORKLOAD, PROTOCOL, target_ms=1.1)
+    assert (values["target"], values["noise"]) == ("undecided", None)
+    assert "; 1 run in a row" in as_text([values], METADATA)
+    assert "with unknown noise: it was timed once" in as_text([values], METADATA)
+    assert as_text([values] * 2, METADATA).splitlines()[-1].split()[8:10] == ["undecided", "–"]
 
 
 def test_without_a_model_nothing_is_said_of_a_prediction():

@@ -154,3 +154,24 @@ def test_files_that_were_not_measured_alike_are_refused(tmp_path, changes, name)
     second = write_samples(tmp_path / "b.jsonl", [[WIDTHS, 2.0]], **changes)
     with pytest.raises(UserError, match=f"a.jsonl and .*b.jsonl were not measured alike: {name}"):
         load_samples([first, second])
+
+
+@pytest.mark.parametrize("factor", [1e3, 1e-3])
+def test_another_unit_is_a_warning_that_names_the_line(tmp_path, capsys, factor):
+    """Oracle: latencies as operations, of which the narrowest network has a hundredth."""
+    widths = [SPACE.smallest, *SPACE.uniform_multipliers()]
+    count = SPACE.description.macs
+    lines = [[list(each), count(each, 32) / 1e6] for each in widths]
+    load_samples([write_samples(tmp_path / "s.jsonl", lines)])
+    assert capsys.readouterr().err == ""
+    lines[3][1] *= factor
+    load_samples([write_samples(tmp_path / "s.jsonl", lines)])
+    assert "s.jsonl, line 4: " in (warning := capsys.readouterr().err)
+    assert "(1 such lines): is their unit right?" in warning
+
+
+def test_a_file_is_not_joined_with_itself(tmp_path):
+    path = write_samples(tmp_path / "s.jsonl", [[WIDTHS, 1.5]])
+    (tmp_path / "link.jsonl").symlink_to(path)
+    with pytest.raises(UserError, match="are the same file"):
+        load_samples([path, tmp_path / "link.jsonl"])

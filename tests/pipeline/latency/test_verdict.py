@@ -37,7 +37,18 @@ def test_the_noise_is_that_of_the_network_and_of_the_reference():
     timed = Timed(one, other)
     assert noise_of(timed, "mean", is_scaled=False) == pytest.approx(0.005, rel=0.2)
     assert noise_of(timed, "mean", is_scaled=True) == pytest.approx(0.005 * 2**0.5, rel=0.2)
-    assert noise_of(Timed(Measurement((1.0,)), other), "mean", is_scaled=False) == 0
+
+
+def test_a_single_time_leaves_the_verdict_open():
+    once, other = Measurement((1.0,)), Measurement((1.0, 1.1))
+    for timed in (Timed(once, other), Timed(other, once)):
+        assert noise_of(timed, "mean", is_scaled=True) == np.inf
+    verdict = Verdict(1.0, 2.0, np.inf)
+    assert verdict.name == "undecided"
+    assert (
+        str(verdict)
+        == "target 2 ms: undecided, -50.0% from it, with unknown noise: it was timed once"
+    )
 
 
 def test_a_target_is_resolved_by_the_table():

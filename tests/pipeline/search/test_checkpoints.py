@@ -1,5 +1,8 @@
 """Checkpoints of train_nas.py: a file that is none is named, with the field, before it is used."""
 
+import itertools
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -53,6 +56,14 @@ def test_what_is_saved_is_loaded(saved):
     arrays, _ = checkpoints.load(checkpoints.latest(saved))
     for name, array in search.to_arrays().items():
         np.testing.assert_array_equal(arrays[f"windows/{name}"], array)
+
+
+def test_another_search_space_is_refused_with_what_differs(saved):
+    levels = replace(SPACE, levels=2)
+    pairwise = [np.ones((a, b)) for a, b in itertools.pairwise(levels.sizes)]
+    search = SupernetSearch(levels, [Constraint(pairwise, 7.0)], window=5)
+    with pytest.raises(UserError, match=r"another search space\.levels: 3, now it is 2"):
+        supernet_checkpoints.load(options(saved), search)
 
 
 def test_a_first_start_with_resume_last_says_so(tmp_path, capsys):

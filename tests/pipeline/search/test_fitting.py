@@ -50,11 +50,11 @@ class Net:
         return [Evaluation(0.5, self.loss(c)) for c in configurations]
 
 
-def open_search(target=7.0):
+def open_search(target=7.0, seed=0):
     """A search whose scores are noise: by training every width is as good as any."""
     pairwise = [np.add.outer(np.arange(3.0), np.arange(3.0)) for _ in range(2)]
     search = SupernetSearch(SPACE, [Constraint(pairwise, target)], window=500, scores="fitted")
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     search.record(rng.integers(3, size=(900, 3)), rng.random(900), np.zeros(900))
     return search
 
@@ -101,6 +101,16 @@ def test_another_target_goes_on_from_what_was_evaluated(tmp_path):
     assert not again.asked
     fit(tmp_path, other, open_search(), Images(50), seed=1)
     assert len(other.asked) > len(net.asked)
+
+
+def test_sub_networks_of_another_training_do_not_count(tmp_path):
+    """Oracle: all losses in the file are of this supernet, which loses twice as much."""
+    fit(tmp_path, Net(), open_search(), Images(50))
+    other = Net()
+    other.loss = lambda configuration: 2 * Net().loss(configuration)
+    _, lines = fit(tmp_path, other, open_search(seed=1), Images(50))
+    assert len(lines) == len(other.asked)
+    assert [line["loss"] for line in lines] == [other.loss(each["configuration"]) for each in lines]
 
 
 def test_many_training_images_are_drawn_from(tmp_path, monkeypatch):
