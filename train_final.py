@@ -47,10 +47,10 @@ from utils.images.dataset import Recipe
 from utils.images.open_dataset import open_dataset
 from utils.images.recordio_images import open_records
 from utils.memory import check_images_fit, naming_what_needs_memory
+from utils.random_streams import MIXUP
 from utils.time_estimate import TimeEstimate
 
 JITTER, LIGHTING = 0.4, 0.1  # of the colours of training images, as in gluon-cv
-MIXUP_STREAM = 1  # sets the mixtures' random numbers apart from those of the order of the images
 
 
 @exits_with_one_line
@@ -194,7 +194,7 @@ def train(training, data, options, supernet, record):
 
 def train_epoch(training, data, epoch, options, record, estimate):
     """Train for an epoch and return the mean loss; UserError if a loss is not finite."""
-    rng = np.random.default_rng((options.data.seed, epoch, MIXUP_STREAM))
+    rng = np.random.default_rng((options.data.seed, MIXUP, epoch))
     total, begun = 0.0, time.perf_counter()
     epochs, log_interval = options.schedule.num_epochs, options.files.log_interval
     title = f"epoch {epoch + 1}/{epochs}"

@@ -24,6 +24,7 @@ if __name__ == "__main__":  # before the imports that take seconds
 import contextlib
 import time
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 from tqdm import tqdm
@@ -49,7 +50,7 @@ from utils.errors import UserError, exits_with_one_line
 from utils.formatting import within
 from utils.images.open_dataset import open_dataset
 from utils.memory import check_images_fit, naming_what_needs_memory
-from utils.processes import rank, silent_unless_first
+from utils.processes import rank, silent_unless_first, world_size
 from utils.progress import progress_bar
 from utils.time_estimate import TimeEstimate
 
@@ -111,6 +112,18 @@ def open_network(options, space, **network):
     with open_supernet(*settings, **network) as net:
         tqdm.write(f"training on {net.device}")
         yield net
+
+
+def refuse_different_starts(net, search, start):
+    """Raise UserError unless all processes start at the same Position, weights and statistics."""
+    if world_size() == 1:
+        return
+    text = sha256(f"{start.epoch} {start.step} {search.digest()}".encode())
+    for _, array in sorted(net.to_arrays().items()):
+        text.update(array.tobytes())
+    mark = float(int(text.hexdigest()[:8], 16))
+    if net.summed([mark]) != [mark * world_size()]:
+        raise UserError("not all processes see the same files to start from")
 
 
 def train_epoch(options, net, search, train, start, folder, estimate):
@@ -248,6 +261,7 @@ def search_widths(options, **network):
             data = open_data(options, search.space)
             with open_network(options, search.space, **network) as net:
                 load_network(net, data[0])
+                refuse_different_starts(net, search, start)
                 validation = train_and_check(options, net, search, limits, data, start, folder)
         if rank() == 0:
             report_answer(options, search, limits, start, validation, folder)

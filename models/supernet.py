@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from utils.errors import UserError
 from utils.images.batches import (
     epoch_batches,
     full_batches,
@@ -120,6 +121,8 @@ class Supernet:
             seen += len(labels)
             sums += self.judged(nets, batch, labels)
         seen, *sums = self.summed([float(seen), *sums.ravel().tolist()])
+        if not seen:
+            raise UserError(f"none of {len(images)} images can be read")
         return [Evaluation(*row) for row in (np.reshape(sums, (-1, 2)) / seen).tolist()]
 
     def _sub_network(self, configuration, train):

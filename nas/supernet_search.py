@@ -15,9 +15,9 @@ from nas.thompson import fit_where_the_answer_lies
 from nas.transitions import pack_pairwise, pad
 from nas.width_scores import WidthLosses, monotone
 from utils.errors import UserError
+from utils.random_streams import NOISE
 
 SCORES = ("means", "monotone", "fitted")
-STREAM = 5  # sets the draws that estimate the noise apart from others
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class SupernetSearch:
 
     def drawn(self):
         """Return the nas.noise.DrawnScores of the nodes' states, which give the noise."""
-        rng = np.random.default_rng(STREAM)
+        rng = np.random.default_rng(NOISE)
         if self.fitted:
             if not self._drawn:
                 draws = [self.space.chain.unary(self.fitted.draw(rng)) for _ in range(DRAWS)]

@@ -153,6 +153,17 @@ def test_going_back_to_an_epoch_sets_the_later_ones_aside(tmp_path):
     assert {"mobilenet-0003.params", "mobilenet-0004.params", "results.jsonl"} <= aside
 
 
+def test_going_back_behind_the_best_epoch_leaves_a_best_one(tmp_path, capsys):
+    """Oracle: by hand: epochs 1 and 2 have 0.2 and 0.6; without the second, the first is best."""
+    options = ["--num-epochs", 2, "--save-frequency", 1]
+    run(tmp_path / "s", *options)
+    params, states = final_files.paths(tmp_path / "s", "0001")
+    resume = ["--resume-epoch", 1, "--resume-params", params, "--resume-states", states]
+    run(tmp_path / "s", "--num-epochs", 1, *resume)
+    assert "epoch 1 is the best of what is left" in capsys.readouterr().err
+    assert checkpoints.load(tmp_path / "s" / "mobilenet-best.states")[1]["epoch"] == 1
+
+
 @pytest.mark.parametrize("options", [[], ["--resume-last"]])
 def test_a_second_run_at_the_same_time_is_refused_and_changes_nothing(tmp_path, capsys, options):
     """Oracle: the files, hidden ones too, and one line."""

@@ -10,6 +10,7 @@ import pytest
 
 import train_nas
 from nas.latency_table import LatencyTable
+from pipeline.search.checkpoints import Position
 from tests.helpers.search_runs import (
     ROOT,
     SPACE,
@@ -20,6 +21,7 @@ from tests.helpers.search_runs import (
 )
 from tests.helpers.train_nas_in_double_precision import double_precision
 from utils import checkpoints
+from utils.errors import UserError
 
 TWO_PROCESSES = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 PYTORCH = ("--framework", "pytorch")
@@ -122,6 +124,29 @@ def test_two_processes_train_as_one(model, tmp_path, groups):
             np.testing.assert_allclose(ours[name], array, rtol=1e-5, atol=1e-6, err_msg=name)
     logs = [(tmp_path / name / "aows.jsonl").read_text().count("\n") for name in ("one", "two")]
     assert logs == [3, 3]  # steps of the second epoch
+
+
+def test_processes_that_start_differently_are_refused(monkeypatch):
+    """Oracle: what the others would add to the sum if they had the same, or another, checkpoint."""
+
+    class Net:
+        others = 1.0
+
+        def to_arrays(self):
+            return {"weight": np.ones(3, np.float32)}
+
+        def summed(self, numbers):
+            return [number * (1 + self.others) for number in numbers]
+
+    class Search:
+        def digest(self):
+            return "0123"
+
+    monkeypatch.setattr(train_nas, "world_size", lambda: 2)
+    train_nas.refuse_different_starts(Net(), Search(), Position(1))
+    Net.others = 0.5
+    with pytest.raises(UserError, match="not all processes see the same files"):
+        train_nas.refuse_different_starts(Net(), Search(), Position(1))
 
 
 def test_an_error_of_all_processes_is_reported_once(model, tmp_path):

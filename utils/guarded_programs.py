@@ -1,6 +1,9 @@
 """Programs and a temporary folder that end with this process, whatever ends it."""
 
+import contextlib
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,12 +31,28 @@ class Ended(NamedTuple):
     output: str
     errors: str
 
+    @property
+    def how(self):
+        """How it ended, as text."""
+        if self.status >= 0:
+            return f"ended with status {self.status}"
+        return f"was ended by {signal_name(-self.status)}"
+
+
+def signal_name(number):
+    """Return a signal's name, such as SIGKILL; of a real-time signal its number."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
 
 class GuardedPrograms:
     """Runs programs beside a temporary folder; `close` ends those that still run, and the folder.
 
     If this process ends without it, by SIGKILL even, a guard process does the same. The programs,
-    and what they start, are one process group; one that leaves it, a daemon, is on its own.
+    and what they start, are one process group. One that leaves it is on its own if it is a daemon,
+    or if this process is killed; else a program that runs in a group of its own ends with it.
     """
 
     def __init__(self):
@@ -57,6 +76,7 @@ class GuardedPrograms:
                 try:
                     status = process.wait(timeout_s)
                 except BaseException:
+                    _kill(process)
                     self.close()
                     raise
             return Ended(status, _text(output), _text(errors))
@@ -66,6 +86,14 @@ class GuardedPrograms:
         self._guard.stdin.close()
         self._guard.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _kill(process):
+    """Kill a program that may have left the group, as timeout(1) does, with its own group."""
+    with contextlib.suppress(ProcessLookupError):
+        if os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
 
 
 def _text(file):

@@ -9,9 +9,9 @@ wanted speed is reached; its reproduce/main.py), with all channels ranked togeth
 Pruning" in its README, "High-level Pruners"); the speed is the table's prediction. The importances
 are its defaults: group L2 norm and first-order Taylor expansion. Taylor's gradients are those of 10
 batches of 64 training images, as in its example prune_timm_vit.py, drawn anew before each step.
-As its README says, the classifier is not pruned; nor is a layer whose width has a single choice.
-A max_pruning_ratio ("useful if over-pruning happens") stops layers near the narrowest multiplier of
-the search space: without it, magnitudes prune the first layers to one channel.
+As its README says, the classifier is not pruned; nor is a layer once it has the narrowest of its
+choices, which of 16 channels are 8. A max_pruning_ratio ("useful if over-pruning happens") stops
+what a step prunes beyond the narrowest multiplier of the search space.
 Rounded to the search space's choices by benchmarks.peers.rounding.
 Source: github.com/VainF/Torch-Pruning, version 1.6.1.
 """
@@ -50,7 +50,7 @@ def main():
     record = Record(args.results, f"Torch-Pruning {args.importance}", task)
     searches = [RoundingSearch(task.table, task.space, ms) for ms in task.targets_ms]
     narrowest = task.space.min_width / task.space.max_width
-    every = pruned_widths(task.trained, args.importance, args.steps, narrowest, fixed_layers(task))
+    every = pruned_widths(task.trained, args.importance, args.steps, narrowest, narrowest_of(task))
     for pruned in every:
         for search in searches:
             search.see(pruned)
@@ -65,19 +65,19 @@ def main():
         record.write(search.target_ms, search.best, pruned=search.rounded)
 
 
-def fixed_layers(task):
-    """Return the convolutions whose width has a single choice."""
-    sizes = zip(layers(task.trained.net), task.space.sizes, strict=True)
-    return [conv for (conv, _), choices in sizes if choices == 1]
+def narrowest_of(task):
+    """Return {convolution: its least number of channels in the search space}."""
+    pairs = zip(layers(task.trained.net), task.space.choices, strict=True)
+    return {conv: choices[0] for (conv, _), choices in pairs}
 
 
-def pruned_widths(trained, importance, steps, narrowest, fixed=()):
+def pruned_widths(trained, importance, steps, narrowest, least=None):
     """Yield the widths of a Trained's network before pruning and after each step; prunes it.
 
     narrowest: about the share of channels that every layer keeps
-    fixed:     modules that keep all
+    least:     {module: channels}: with as many or fewer it is pruned no more
     """
-    net, rng = trained.net, np.random.default_rng(trained.seed)
+    net, rng, least = trained.net, np.random.default_rng(trained.seed), least or {}
     pruner = tp.pruner.BasePruner(
         net,
         trained.example,
@@ -86,10 +86,12 @@ def pruned_widths(trained, importance, steps, narrowest, fixed=()):
         pruning_ratio=1.0,
         iterative_steps=steps,
         max_pruning_ratio=1 - narrowest,
-        ignored_layers=[net.classifier, *fixed],
+        ignored_layers=[net.classifier],
     )
     yield widths(net)
     for _ in range(steps):
+        done = {conv for conv, channels in least.items() if conv.out_channels <= channels}
+        pruner.ignored_layers += done - set(pruner.ignored_layers)
         if importance == "taylor":
             accumulate_gradients(trained, rng)
         pruner.step()

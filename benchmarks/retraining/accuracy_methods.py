@@ -42,6 +42,8 @@ SEARCHED = {
     # The shipped method's supernet, asked by other scores: which ones should be the default?
     "OWS, trained, means": Method("OWS, trained", "exact", ("--scores", "means")),
     "OWS, trained, monotone": Method("OWS, trained", "exact", ("--scores", "monotone")),
+    # A simpler search of the same scores.
+    "OWS, trained, greedy": Method("OWS, trained", "greedy", ("--scores", "monotone")),
 }
 UNIFORM, WIDEST = "uniform", "widest"
 METHODS = (UNIFORM, *SEARCHED, *PEERS)

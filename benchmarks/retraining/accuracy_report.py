@@ -19,6 +19,7 @@ STYLES = {
     "AOWS, trained": ("tab:gray", "*"),
     "OWS, trained, means": ("lightskyblue", "X"),
     "OWS, trained, monotone": ("navy", "d"),
+    "OWS, trained, greedy": ("yellowgreen", "1"),
     "Torch-Pruning, magnitude": ("tab:pink", "<"),
     "Torch-Pruning, Taylor": ("tab:red", ">"),
     "FastNAS": ("tab:purple", "h"),

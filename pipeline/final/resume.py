@@ -114,6 +114,12 @@ def start(training, options, supernet, data, record):
         _clear(files, pair, record)
         if files.resume_last and pair.params:
             best = _complete(options, pair, values, record)
+        elif (
+            values
+            and _is_in(files.save_dir, pair)
+            and not final_files.epoch_of(files.save_dir, BEST)
+        ):
+            best = _take_as_best(pair, values, files.save_dir, record)
     record.begin(pair.epoch)
     return pair.epoch, best
 
@@ -185,11 +191,15 @@ def _load(training, options, pair, steps, record):
     return values
 
 
+def _is_in(folder, pair):
+    """Return whether a pair's parameters are in a folder."""
+    return pair.params and Path(pair.params).resolve().parent == folder.resolve()
+
+
 def _clear(files, pair, record):
     """Set aside what --save-dir has of other runs, or of later epochs than the resumed one."""
     folder, results = files.save_dir, files.save_dir / RESULTS
-    is_own = pair.params and Path(pair.params).resolve().parent == folder.resolve()
-    kept = pair.epoch if is_own else 0  # epochs
+    kept = pair.epoch if _is_in(folder, pair) else 0  # epochs
     goes_on = files.resume_last and kept
     epochs, damaged = epochs_and_damage(results) if goes_on else ((), [])
     # Lines after the newest pair will be written again, as will that of a first epoch killed before
@@ -219,14 +229,17 @@ def _complete(options, pair, values, record):
     if values.is_best:
         names.append(BEST)
     elif not final_files.epoch_of(folder, BEST):
-        record.warn(
-            f"{folder} lacks the best epoch: epoch {pair.epoch} is the best of what is left"
-        )
-        names.append(BEST)
-        best = values.val_top1
+        best = _take_as_best(pair, values, folder, record)
     for name in names:
         if final_files.epoch_of(folder, name) != pair.epoch:
             final_files.copy(pair, folder, name)
     if options.files.keep:
         final_files.keep_newest(options.files.keep, folder)
     return best
+
+
+def _take_as_best(pair, values, folder, record):
+    """Make a pair the best epoch of a folder that has none; return its top-1."""
+    record.warn(f"{folder} lacks the best epoch: epoch {pair.epoch} is the best of what is left")
+    final_files.copy(pair, folder, BEST)
+    return values.val_top1

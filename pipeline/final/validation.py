@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from utils.errors import UserError
 from utils.progress import progress_bar
 
 HEARTBEAT_S = 60  # between two signs of life of the process that validates
@@ -32,6 +33,8 @@ def validate(training, data):
             [training.evaluate(images, labels, averaged) for averaged in kinds]
             for images, labels in batches
         ]
+        if not shares:
+            raise UserError("none of the validation images can be read")
         measured = [_scores(of_kind) for of_kind in zip(*shares, strict=True)]
     else:
         wait_for_first(training)

@@ -17,8 +17,8 @@ from utils.images.batches import REESTIMATION_IMAGES
 from utils.json_lines import read_lines, write_lines
 from utils.json_types import AboveZero, Finite, Natural, checked
 from utils.processes import rank
+from utils.random_streams import SUB_NETWORKS
 
-STREAM = 4  # sets the random numbers apart from those of training
 IMAGES = 2_000  # of the training images, at most, that a sub-network is evaluated on
 MOST = 150  # sub-networks; more hardly improve the fit
 FILE = "sub_networks.jsonl"
@@ -95,7 +95,7 @@ def fit_scores(reports, net, search, train, epochs):
     Sub-networks of the same training that an earlier run evaluated are reused. Writes
     sub_networks.jsonl, a line each.
     """
-    rng = np.random.default_rng((reports.seed, STREAM))
+    rng = np.random.default_rng((reports.seed, SUB_NETWORKS))
     images = RandomPart(train, min(len(train), IMAGES), rng)
     about = {"epoch": epochs, "seed": reports.seed, "images": len(images)}
     about["training"] = search.digest()

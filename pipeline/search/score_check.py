@@ -11,8 +11,7 @@ from pipeline.search.plots import plot_score_check
 from pipeline.search.sub_networks import evaluate
 from utils.json_lines import write_lines
 from utils.processes import rank
-
-STREAM = 2  # sets these draws apart from those of training
+from utils.random_streams import SCORE_CHECK
 
 
 def check_score(options, net, search, data, epochs):
@@ -24,7 +23,7 @@ def check_score(options, net, search, data, epochs):
     training images. Writes score_check.jsonl and score_check.png and prints the rank correlation
     with its 90 % interval.
     """
-    rng = np.random.default_rng((options.seed, STREAM))
+    rng = np.random.default_rng((options.seed, SCORE_CHECK))
     space, unary = search.space, search.scores()
     seen = [np.flatnonzero(scores > -np.inf) for scores in unary]  # the widths with a score
     states = np.array([[rng.choice(s) for s in seen] for _ in range(options.score_check)])

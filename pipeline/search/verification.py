@@ -30,13 +30,13 @@ from utils.errors import UserError
 from utils.formatting import as_typed, rounded_up
 from utils.json_lines import Appender, write_lines
 from utils.metadata import refuse_partial_fit
+from utils.random_streams import VERIFICATION
 
 ROUNDS = 5
 CANDIDATES = 5
 SPREAD = 0.05  # how much stricter the strictest target of a round is, if the table does not say
 NEIGHBOURS = 10  # measured with the first candidates where the table was not sampled
 DRAWS = 2000  # at most, to find them
-STREAM = 3  # sets the random numbers apart from those of training
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def verify(options, search, limits, measure=None):
         chosen, bound = candidates(search, now, factor, left_out)
         if not chosen:
             break
-        seed = (options.seed, STREAM, number)
+        seed = (options.seed, VERIFICATION, number)
         extra = [] if number > 1 or is_sampled(first) else neighbours(search.space, first, seed)
         lines = measure(first.table.metadata, [*chosen, *extra], seed)
         _add(lines, len(chosen), paths[0])

@@ -60,11 +60,14 @@ def test_closing_removes_the_folder_and_ends_what_programs_left_running():
     assert eventually(lambda: not is_alive(left))
 
 
-def test_a_program_that_takes_too_long_is_ended_with_its_children(monkeypatch, tmp_path):
+@pytest.mark.parametrize("in_a_group_of_its_own", [[], ["timeout", "600"], ["setsid"]])
+def test_a_program_that_takes_too_long_is_ended_with_its_children(
+    monkeypatch, tmp_path, in_a_group_of_its_own
+):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     programs = GuardedPrograms()
     with pytest.raises(subprocess.TimeoutExpired):
-        programs.run([*LONG, str(tmp_path)], 1)
+        programs.run([*in_a_group_of_its_own, *LONG, str(tmp_path)], 3)
     assert eventually(lambda: not any(map(is_alive, ids_in(tmp_path))))
     assert os.listdir(tmp_path) == ["ids"]
 

@@ -3,7 +3,6 @@
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -78,7 +77,7 @@ class CommandDevice:
         ended = self._run([_filled(word, values) for word in self._words])
         if ended.status:
             reason = last_line(ended.errors) or last_line(ended.output) or "it printed nothing"
-            raise UserError(f"{self._name} {_ending(ended.status)}: {reason}")
+            raise UserError(f"{self._name} {ended.how}: {reason}")
         try:
             return printed_latencies_s(ended.output, ended.errors, self._pattern)
         except UserError as error:
@@ -132,12 +131,3 @@ def _form(text, words):
 def _filled(word, values):
     """Return a word with its placeholders replaced, all at once; other braces stay."""
     return re.sub(r"\{(\w+)\}", lambda match: str(values.get(match[1], match[0])), word)
-
-
-def _ending(status):
-    if status > 0:
-        return f"ended with status {status}"
-    try:
-        return f"was ended by {signal.Signals(-status).name}"
-    except ValueError:  # a real-time signal
-        return f"was ended by signal {-status}"

@@ -12,7 +12,6 @@ import os
 import re
 import select
 import shlex
-import signal
 import subprocess
 import threading
 import weakref
@@ -25,6 +24,7 @@ from pathlib import Path
 from utils.devices import remote_agent
 from utils.devices.remote_agent import LENGTHS
 from utils.errors import UserError
+from utils.guarded_programs import signal_name
 from utils.interrupts import held_interrupts
 
 SSH = "ssh -o ConnectTimeout=10"
@@ -240,7 +240,7 @@ class Pipe:
         if status is None:
             how = f"{name} closed the pipe"
         elif status < 0:
-            how = f"{name} was killed by {signal.Signals(-status).name}"
+            how = f"{name} was killed by {signal_name(-status)}"
         else:
             how = f"{name} ended with status {status}"
         if not self._is_started:

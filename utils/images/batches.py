@@ -89,13 +89,13 @@ def epoch_batches(size, batch_size, seed, epoch):
 
 
 def statistics_keys(size, batch_size, seed):
-    """Return batches of keys that BatchNorm statistics are re-estimated on.
+    """Return whole batches of keys that BatchNorm statistics are re-estimated on.
 
     size: the number of training images
     """
     batch_size = min(batch_size, size)
     keys = epoch_batches(size, batch_size, seed, epoch=0)
-    return keys[: max(1, REESTIMATION_IMAGES // batch_size)]
+    return keys[: -(-REESTIMATION_IMAGES // batch_size)]
 
 
 def full_batches(size, batch_size):

@@ -24,7 +24,7 @@ def good_images(batches, keys, dataset, fill, to_numpy):
               stays full; otherwise its row is left out, and so is a batch without good images
     to_numpy: turns a framework's labels into an array
     Warns of each broken image once and, when the batches end, of how many there were.
-    Raises UserError if a batch cannot be filled, or if no image at all is good.
+    Raises UserError if a batch cannot be filled.
     """
     broken, good = 0, 0
     try:
@@ -48,8 +48,6 @@ def good_images(batches, keys, dataset, fill, to_numpy):
     finally:
         if broken:
             warn(f"broken images skipped: {broken} of {broken + good}")
-    if broken and not good:
-        raise UserError(f"none of {broken} images can be read")
 
 
 def _name_once(dataset, index):

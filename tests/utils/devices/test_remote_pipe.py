@@ -97,6 +97,7 @@ def test_what_is_no_command_is_refused(host, complaint):
         ({"words": "false"}, "pipe0 ended with status 1"),
         ({"words": "sh -c 'echo x is unreachable >&2; exit 255'"}, "x is unreachable"),
         ({"words": "sh -c 'kill -KILL $$'"}, "pipe0 was killed by SIGKILL"),
+        ({"words": "sh -c 'kill -35 $$'"}, "pipe0 was killed by signal 35"),
         ({"setting": PYTHON_3_6, "words": "cat"}, "is Python 3.6.9, 3.8 or later is needed"),
         ({"words": "cat /dev/zero"}, "no Python that reads its standard input"),
     ],
