@@ -152,6 +152,8 @@ def plot(rows, path):
     if widest:
         (point,) = _points(widest, WIDEST)
         axes.errorbar(*point, fmt="k*", markersize=12, capsize=2, label="the widest network")
+    low, high = axes.get_xlim()
+    axes.set_xlim(low, high + 0.2 * (high - low))  # room for the legend
     axes.set_xlabel("measured latency, ms per image")
     axes.set_ylabel("error, retrained from scratch, %: better upwards")
     axes.set_yscale("log")
