@@ -26,7 +26,7 @@ def row(method, seed, accuracy, target=0.5, **more):
 
 
 def test_jobs_build_on_each_other_and_cover_every_answer(tmp_path):
-    """Oracle: 14 methods × 4 targets × 5 seeds, and the widest network once a seed."""
+    """Oracle: 15 methods × 4 targets × 5 seeds, and the widest network once a seed."""
     jobs = Benchmark(FULL, tmp_path, PEERS).jobs()
     names = [job.name for job in jobs]
     assert len(set(names)) == len(names)
@@ -36,10 +36,10 @@ def test_jobs_build_on_each_other_and_cover_every_answer(tmp_path):
     assert counts == {
         "supernet": 2 * 5 + 3 * cells,
         "answer": len(SEARCHED) * cells,
-        "final": 14 * cells + 5,
+        "final": 15 * cells + 5,
         "peer": 3 * 5,
     }
-    assert len(METHODS) == 14
+    assert len(METHODS) == 15
     assert {job.name.split("/")[1] for job in Benchmark(MINIATURE, tmp_path).jobs()[1:]} == {"0"}
 
 
