@@ -109,7 +109,7 @@ def test_networks_outside_the_table_are_named_and_timed(capsys, file, tmp_path):
 
 
 def test_a_table_of_another_input_size_is_one_line_that_names_the_file(capsys, file, tmp_path):
-    space = SearchSpace(64, 7, levels=1)
+    space = SearchSpace(64, 7, levels=2)
     table = LatencyTable(
         {v: 1.0 for v in space.variables}, Metadata.of({"search_space": space.as_dict()})
     )
