@@ -24,7 +24,6 @@ if __name__ == "__main__":  # before the imports that take seconds
 import contextlib
 import time
 from dataclasses import replace
-from hashlib import sha256
 
 import numpy as np
 from tqdm import tqdm
@@ -46,6 +45,7 @@ from pipeline.search.comparison import answers_of, compare_baselines
 from pipeline.search.folder import SearchFolder
 from pipeline.search.limits import open_limits, search_space_of, warn_of_loose, warn_of_unsampled
 from pipeline.search.options import parse_options
+from utils.digest import digest_of
 from utils.errors import UserError, exits_with_one_line
 from utils.formatting import within
 from utils.images.open_dataset import open_dataset
@@ -118,11 +118,9 @@ def refuse_different_starts(net, search, start):
     """Raise UserError unless all processes start at the same Position, weights and statistics."""
     if world_size() == 1:
         return
-    text = sha256(f"{start.epoch} {start.step} {search.digest()}".encode())
-    for _, array in sorted(net.to_arrays().items()):
-        text.update(array.tobytes())
-    mark = float(int(text.hexdigest()[:8], 16))
-    if net.summed([mark]) != [mark * world_size()]:
+    digests = search.digest(), digest_of(net.to_arrays())
+    marks = [start.epoch, start.step, *(int(digest[:8], 16) for digest in digests)]
+    if net.summed(marks) != [mark * world_size() for mark in marks]:
         raise UserError("not all processes see the same files to start from")
 
 

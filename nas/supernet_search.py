@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from nas.noise import DrawnScores, fastest_as_good, is_hidden, noticeable
 from nas.thompson import fit_where_the_answer_lies
 from nas.transitions import pack_pairwise, pad
 from nas.width_scores import WidthLosses, monotone
+from utils.digest import digest_of
 from utils.errors import UserError
 from utils.random_streams import NOISE
 
@@ -275,8 +275,7 @@ class SupernetSearch:
 
     def digest(self):
         """Return text that identifies the training by its statistics; of all processes the same."""
-        arrays = self.to_arrays()
-        return sha256(b"".join(arrays[name].tobytes() for name in sorted(arrays))).hexdigest()[:16]
+        return digest_of(self.to_arrays())[:16]
 
     def load_arrays(self, arrays):
         """Load the statistics of a checkpoint, whatever its window; "run" may be missing.
