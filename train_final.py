@@ -70,8 +70,10 @@ def run(options, supernet):
     with open_training(options.execution, options.data.batch_size) as training:
         data = open_data(options.data, training)
         classes = check_classes(options.data, data, supernet)
+        network = open_network(options.network, classes)
+        network.check_normalised(options.data.batch_size, options.data.input_size)
         training.build(
-            open_network(options.network, classes),
+            network,
             options.configuration,
             options.data.seed,
             options.schedule,

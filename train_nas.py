@@ -251,13 +251,15 @@ def search_widths(options, **network):
         from pipeline.search.verification import refuse_unverifiable
 
         refuse_unverifiable(reports, limits[0].table)  # now, not after the training
-    check_images_fit(options.schedule.batch_size, search.space.input_size, "--batch-size")
+    space, schedule = search.space, options.schedule
+    check_images_fit(schedule.batch_size, space.input_size, "--batch-size")
+    space.description.check_normalised(schedule.images_per_pass, space.input_size)
     start, load_network = supernet_checkpoints.load(options, search)
     with SearchFolder(options.run) as folder:
         validation, evaluates = None, reports.score_check or reports.scores == "fitted"
-        if start.epoch < options.schedule.epochs or evaluates:
-            data = open_data(options, search.space)
-            with open_network(options, search.space, **network) as net:
+        if start.epoch < schedule.epochs or evaluates:
+            data = open_data(options, space)
+            with open_network(options, space, **network) as net:
                 load_network(net, data[0])
                 refuse_different_starts(net, search, start)
                 validation = train_and_check(options, net, search, limits, data, start, folder)

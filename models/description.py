@@ -4,8 +4,9 @@ Everything else is derived from it: width choices, variables of the latency tabl
 to search, the modules of both frameworks, and the ONNX, LiteRT and TensorRT graphs.
 """
 
+import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -82,6 +83,17 @@ class Description:
         reductions = {step.layer: step.reduction * step.stride for step in self.convolutions}
         return [*(-(-input_size // reduction) for reduction in reductions.values()), 1]
 
+    def check_normalised(self, images, input_size):
+        """Raise UserError if BatchNorm has one value per channel: nothing would be trained.
+
+        images: how many share the statistics of a training step
+        """
+        if images == 1 and 1 in self.map_sizes(input_size)[:-1]:
+            raise UserError(
+                f"BatchNorm over one image cannot be trained: at {input_size}×{input_size} pixels "
+                f"{self.title} has maps of 1×1; give more images per batch, or a larger input size"
+            )
+
     def channels(self, configuration):
         """Return the (input, output) channels of each layer."""
         number = self._numbers(configuration)
@@ -122,6 +134,24 @@ class Description:
     def family(self):
         """The name that stands for the network in configurations, such as MOBILENET."""
         return self.title.partition("-")[0].upper()
+
+    @property
+    def sha256(self):
+        """The digest of what it computes, in hexadecimal digits.
+
+        Fields at their defaults do not count, so that new ones leave it as it is.
+        """
+        found = hashlib.sha256(self.activation.encode())
+        for each in self.operations:
+            stated = {
+                field.name: str(getattr(each, field.name))
+                for field in fields(each)
+                if field.default is MISSING or getattr(each, field.name) != field.default
+            }
+            found.update(f"{type(each).__name__} {sorted(stated.items())}\n".encode())
+        bases = [(width.name, int(width.base)) for width in self.widths]
+        found.update(str(bases).encode())
+        return found.hexdigest()
 
     @property
     def reference(self):

@@ -32,6 +32,11 @@ class TrainingSchedule:
     configurations_per_batch: int = 0
 
     @property
+    def images_per_pass(self):
+        """How many images pass together through the random widths, and share BatchNorm there."""
+        return self.batch_size // max(1, self.configurations_per_batch)
+
+    @property
     def images_per_configuration(self):
         """How many successive images of a batch share a configuration."""
         return max(1, self.batch_size // (self.configurations_per_batch or self.batch_size))

@@ -21,6 +21,7 @@ from utils.json_types import (
     WidthMultiplier,
     checked,
 )
+from utils.metadata import NETWORK_DIGEST
 
 
 @dataclass(frozen=True)
@@ -235,10 +236,15 @@ class SearchSpace:
         return self.configuration(rng.integers(self.sizes))
 
     def as_dict(self):
-        """Return the fields that a file's metadata states; the network if it is unusual."""
+        """Return the fields that a file's metadata states; the network if it is unusual.
+
+        A FILE.py's network is stated with its digest: the file may change.
+        """
         fields = asdict(self)
         usual = {"base_widths": (), "strides": (), "network": MOBILENET_V1}
         fields = {name: value for name, value in fields.items() if usual.get(name) != value}
+        if self.network.endswith(".py"):
+            fields[NETWORK_DIGEST] = self.description.sha256
         return {n: list(v) if isinstance(v, tuple) else v for n, v in fields.items()}
 
     @classmethod
@@ -246,13 +252,18 @@ class SearchSpace:
         """Return the space that as_dict described.
 
         Raises UserError, beginning with `place`, for unknown fields, wrong types and values, and
-        for a network that the user must name before it may be run.
+        for a network that the user must name before it may be run, or that has changed since.
         """
-        unknown = set(checked(fields, dict, place)) - set(cls.__dataclass_fields__)
+        fields = dict(checked(fields, dict, place))
+        sha256 = fields.pop(NETWORK_DIGEST, None)  # files from before it was stated lack it
+        unknown = set(fields) - set(cls.__dataclass_fields__)
         if unknown:
             raise UserError(f"{place} has the unknown field {sorted(unknown)[0]!r}")
         name = checked(fields.get("network", cls.network), str, place)
-        return checked({**fields, "network": permitted(name, place)}, cls, place)
+        space = checked({**fields, "network": permitted(name, place)}, cls, place)
+        if sha256 is not None and sha256 != space.description.sha256:
+            raise UserError(f"{place}: {space.network} describes another network now than then")
+        return space
 
     @classmethod
     def of(cls, metadata, path):

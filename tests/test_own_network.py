@@ -147,3 +147,30 @@ def test_checkpoints_of_another_network_are_refused(folder, capsys):
     command = final(folder, "other.py", answer(folder)["configuration"], "no", *resumed)
     line = fails(capsys, train_final.main, [*command, f"{files}.states"])
     assert re.search(r"\.states is of network .*mine\.py, not of .*other\.py", line)
+
+
+def test_what_was_measured_or_trained_of_a_file_that_has_changed_is_refused(
+    folder, tmp_path, capsys
+):
+    """Oracle: a comment changes nothing; another stride, the same widths and names, does."""
+    source = (folder / "mine.py").read_text()
+    same, changed = tmp_path / "same" / "mine.py", tmp_path / "changed" / "mine.py"
+    for path, text in (
+        (same, f"# moved\n{source}"),
+        (changed, re.sub("stride=2", "stride=1", source)),
+    ):
+        assert text != source
+        path.parent.mkdir()
+        path.write_text(text)
+    samples, model = folder / "s.jsonl", folder / "m.jsonl"
+    question = ["--data", "digits", "--latency-model", model, "--latency-target", "50%"]
+    for main, command in (
+        (latency.main, ["fit", samples, tmp_path / "new.jsonl", "-K", "1"]),
+        (latency.main, ["report", model, tmp_path / "x.html"]),
+        (train_nas.main, [*question, "--expname", tmp_path / "search"]),
+        (train_final.main, [*final(folder, "mine.py", (8, 8), "no"),
+                            "--from-supernet", folder / "search"]),
+    ):  # fmt: skip
+        line = fails(capsys, main, [*command, "--network", changed])
+        assert f"{changed} describes another network now than then" in line
+    latency.main(["report", "--network", str(same), str(model), str(tmp_path / "x.html")])

@@ -18,6 +18,7 @@ from tests.helpers.final_runs import SMALL, fails, train
         ("--data-dir /nowhere", "/nowhere is not a folder"),
         ("--use-rec --rec-train-idx /nowhere.idx", "/nowhere.idx does not exist"),
         ("--data-dir digits --batch-size 5000", "too few training images for one batch of 5000"),
+        ("--data-dir digits --batch-size 1", "BatchNorm over one image cannot be trained"),
         ("--data-dir digits --num-classes 7", "--num-classes 7 is fewer than the data's 10"),
         ("--data-dir digits --teacher x.params", "x.params does not exist"),
         ("--data-dir digits --configuration 1,2", "configuration has 2 widths"),

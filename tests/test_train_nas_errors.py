@@ -98,3 +98,11 @@ def test_missing_and_damaged_files_are_named(model, tmp_path, capsys):
     broken.write_bytes(b"PK nothing")
     message = fails_with(capsys, arguments(model, tmp_path, "--resume", str(broken)))
     assert str(broken) in message
+
+
+def test_passes_of_one_image_are_refused_where_a_map_has_one_pixel(model, tmp_path, capsys):
+    message = fails_with(capsys, arguments(model, tmp_path / "one", "--batch-size", "1"))
+    assert "BatchNorm over one image cannot be trained: at 16×16 pixels" in message
+    groups = ["--framework", "pytorch", "--batch-size", "8", "--configurations-per-batch", "8"]
+    assert "BatchNorm over one image" in fails_with(capsys, arguments(model, tmp_path, *groups))
+    assert not (tmp_path / "one").exists()

@@ -22,6 +22,7 @@ Range = Annotated[list[NotNegative], Meta(min_length=2, max_length=2)]
 Text = Annotated[str, Meta(pattern=r"^[^\ud800-\udfff]*$")]  # halves of a character: not UTF-8
 OBSERVED = ("drift", "state_before", "state_after", "client")  # by a run; all else is its settings
 HERE = "this machine"  # where the metadata name no host
+NETWORK_DIGEST = "network_sha256"  # in a search space: of what a FILE.py described then
 OF_A_FIT = ("samples", "regularize", "strength", "prior", "solver", "status")
 Counts = Annotated[str, Meta(pattern=r"^(\d{1,15}( \d{1,15})*)?$")]
 
@@ -253,9 +254,16 @@ def first_difference(ours, theirs, name=""):
             difference = first_difference(one, other, full_name)
             if difference:
                 return difference
-        elif one != other and not (key == "network" and same_network(one, other)):
+        elif one != other and not _may_be_the_same(key, one, other):
             return full_name, one, other
     return None
+
+
+def _may_be_the_same(key, one, other):
+    """Return whether two values that differ name one network, as far as the files state it."""
+    if key == NETWORK_DIGEST:
+        return None in (one, other)
+    return key == "network" and same_network(one, other)
 
 
 def same_network(one, other):

@@ -9,6 +9,7 @@ from nas.search_space import SearchSpace
 from nas.validation.conformal import Residuals
 from pipeline.latency.verdict import resolution_as_text, resolved
 from utils.formatting import as_typed, rounded_up
+from utils.metadata import NETWORK_DIGEST
 from utils.progress import warn
 
 NEAR, LEAST_NEAR = 0.15, 3  # relative distance to a target, and samples needed within it
@@ -70,6 +71,7 @@ def warn_of_loose(constraints, space):
 def search_space_of(question, table):
     """Return the search space: the table's own, unless an option says otherwise."""
     fields = table.space.as_dict()
+    fields.pop(NETWORK_DIGEST, None)  # it was compared when the table's space was read
     for name in ("network", "input_size", "min_width", "max_width", "levels"):
         if getattr(question, name) is not None:
             fields[name] = getattr(question, name)

@@ -69,3 +69,13 @@ def test_named_networks_are_read():
 def test_other_texts_are_explained(text, message):
     with pytest.raises(UserError, match=message):
         mobilenet_v1(10).parse(text)
+
+
+def test_a_batch_norm_of_one_value_is_refused():
+    """PyTorch raises ValueError there, and MXNet trains nothing: every value is its own mean."""
+    network = mobilenet_v1(10)
+    for input_size in (8, 32):  # 32 is halved five times
+        with pytest.raises(UserError, match="maps of 1×1; give more images"):
+            network.check_normalised(1, input_size)
+        network.check_normalised(2, input_size)
+    network.check_normalised(1, 33)
