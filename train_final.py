@@ -275,7 +275,10 @@ def export_epoch(training, data, options, classes, name, record):
 def export(training, data, options, params, about, record):
     """Write the network of a parameters file to deploy, checked on validation images."""
     weights, logits = training.deployed(params)
-    images = training.to_numpy(next(iter(data.val_batches()))[0])
+    batch = next(iter(data.val_batches()), None)
+    if batch is None:
+        raise UserError("none of the validation images can be read: the export is not checked")
+    images = training.to_numpy(batch[0])
     framework = options.execution.framework
     for suffix, write in exporters(options.files.export).items():
         path = params.with_suffix(suffix)

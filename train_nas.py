@@ -45,6 +45,7 @@ from pipeline.search.comparison import answers_of, compare_baselines
 from pipeline.search.folder import SearchFolder
 from pipeline.search.limits import open_limits, search_space_of, warn_of_loose, warn_of_unsampled
 from pipeline.search.options import parse_options
+from utils.checkpoints import refuse_not_finite
 from utils.digest import digest_of
 from utils.errors import UserError, exits_with_one_line
 from utils.formatting import within
@@ -174,9 +175,10 @@ def train_epochs(options, net, search, limits, data, start, folder):
         line |= {"losses": means, "images_per_s": speed}
         accuracies = net.accuracies([search.space.largest, line["configuration"]], train, val)
         line |= dict(zip(("accuracy_full", "accuracy"), accuracies, strict=True))
+        done = Position(epoch + 1, origin=start.origin)
+        refuse_not_finite(net.to_arrays(), supernet_checkpoints.path_of(options, done))
         folder.append_result(line)
         folder.curves.scalars(epoch + 1, curves_of(line))
-        done = Position(epoch + 1, origin=start.origin)
         supernet_checkpoints.save(options, net, search, done)
         losses = ", ".join(f"{name} {loss:.3f}" for name, loss in means.items())
         tqdm.write(

@@ -15,6 +15,8 @@ from models.operations import IMAGES, Add, Classify, Convolve, MaxPool, steps_of
 from utils.errors import UserError
 from utils.json_types import MOST_CHANNELS
 
+NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"  # as in 0.5xMOBILENET
+
 
 @dataclass(frozen=True)
 class Description:
@@ -165,12 +167,14 @@ class Description:
         Raises UserError for anything else.
         """
         name = re.escape(self.family)
-        scaled = re.fullmatch(rf"\s*(?:(\d+(?:\.\d*)?|\.\d+)\s*[x×*]\s*)?{name}\s*", text, re.I)
+        scaled = re.fullmatch(rf"\s*(?:({NUMBER})\s*[x×*]\s*)?{name}\s*", text, re.I)
         if scaled:
             multiplier = float(scaled[1] or 1)
-            if multiplier <= 0:
-                raise UserError(f"configuration {text!r}: the multiplier must be greater than 0")
-            return self.scaled(multiplier)
+            if not 0 < multiplier < np.inf:
+                raise UserError(
+                    f"configuration {text!r}: the multiplier must be greater than 0 and finite"
+                )
+            return self.check(self.scaled(multiplier))
         body = text.strip()
         if (body[:1], body[-1:]) in {("(", ")"), ("[", "]")}:
             body = body[1:-1]

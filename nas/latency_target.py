@@ -10,10 +10,10 @@ from decimal import Decimal
 
 import numpy as np
 
+from models.description import NUMBER
 from nas.interpolation import Place
 from utils.errors import UserError
 
-NUMBER = r"(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)"
 FORMS = "0.04 (ms per image), 60% (of the widest network's latency) or 0.6xMOBILENET"
 
 
@@ -41,7 +41,7 @@ class LatencyTarget:
 
 def parse_target(text):
     """Return the LatencyTarget that a text states; raises UserError for anything else."""
-    match = re.fullmatch(rf"\s*{NUMBER}\s*(%|ms|[x×*]\s*[^\W_].*|)\s*", text)
+    match = re.fullmatch(rf"\s*({NUMBER})\s*(%|ms|[x×*]\s*[^\W_].*|)\s*", text)
     if not match and not re.fullmatch(r"\s*[^\W\d_a-z].*", text):  # a network's name alone
         raise UserError(f"target {text!r} is none of {FORMS}")
     number, unit = match.groups() if match else ("1", "x")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import train_final
 from pipeline.final import files as final_files
 from pipeline.final import validation
 from pipeline.final.options import parse_options
@@ -348,3 +349,12 @@ def test_only_the_first_process_writes(tmp_path, monkeypatch):
     monkeypatch.setattr(validation, "wait_for_first", lambda training: None)
     run(tmp_path / "s", "--num-epochs", 2, "--save-frequency", 1, "--resume-last")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_export_without_a_readable_validation_image_ends_in_one_line(tmp_path):
+    """The images were read when it was trained, and are broken when it is exported again."""
+    params, data = tmp_path / "n.params", final_stand_in.Data()
+    params.write_text("weights")
+    data.val_batches = lambda: iter(())
+    with pytest.raises(UserError, match="none of the validation images can be read"):
+        train_final.export(final_stand_in.Training(), data, None, params, {}, None)

@@ -1,9 +1,13 @@
 """What train_nas.py refuses, in one line, and what it keeps: targets, tables, files, divergence."""
 
 import json
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+
+import numpy as np
+import pytest
 
 import train_nas
 from nas.latency_table import LatencyTable
@@ -52,6 +56,35 @@ def test_diverged_training_ends_in_one_line_and_keeps_the_last_checkpoint(model,
     assert "NaN" in message
     assert (tmp_path / "checkpoint-0001.npz").read_bytes() == before
     assert len(results(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("framework", "supernet"),
+    [
+        ("mxnet", "models.gluon.supernet.MXNetSupernet"),
+        ("pytorch", "models.pytorch.supernet.TorchSupernet"),
+    ],
+)
+def test_weights_that_diverge_in_an_epochs_last_step_are_not_saved(
+    model, tmp_path, capsys, monkeypatch, framework, supernet
+):
+    """A step's losses are of the weights before it. Oracle: the files; one weight becomes NaN."""
+    options = ["--framework", framework, "--keep", "1"]
+    train_nas.main(arguments(model, tmp_path, *options, epochs=1))
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*.[nj]*")}
+    of_supernet = pkgutil.resolve_name(supernet)
+    to_arrays = of_supernet.to_arrays
+
+    def diverged(net):
+        arrays = to_arrays(net)
+        name = next(name for name in arrays if name.endswith("classifier.weight"))
+        return arrays | {name: arrays[name] * np.nan}
+
+    monkeypatch.setattr(of_supernet, "to_arrays", diverged)
+    message = fails_with(capsys, arguments(model, tmp_path, *options, "--resume-last"))
+    assert "checkpoint-0002.npz is not written, as" in message
+    assert "the training diverged" in message
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.[nj]*")} == before
 
 
 def test_tables_that_do_not_fit_are_explained(model, tmp_path, capsys):

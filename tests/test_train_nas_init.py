@@ -1,6 +1,7 @@
 """train_nas.py --init: a search that starts at a trained network, in both frameworks."""
 
 import hashlib
+import re
 import shutil
 
 import numpy as np
@@ -104,7 +105,17 @@ def test_another_file_than_the_trainings_is_refused(model, params, tmp_path, cap
     message = fails_with(
         capsys, arguments(model, folder, *options, "--resume-last", "--init", "other.pt")
     )
-    assert "was trained from n.params, not from other.pt" in message
+    assert re.search(r"was trained from n\.params \(SHA-256 \w{12}…\), not from other\.pt", message)
+    moved = tmp_path / "moved.params"
+    moved.write_bytes(params.read_bytes())
+    train_nas.main(arguments(model, folder, *options, "--resume-last", "--init", str(moved)))
+    namesake = tmp_path / "other" / "n.params"
+    namesake.parent.mkdir()
+    save_parameters(trained(classes=7), namesake)
+    message = fails_with(
+        capsys, arguments(model, folder, *options, "--resume-last", "--init", str(namesake))
+    )
+    assert f"not from {namesake}: leave out --init" in message
     train_nas.main(arguments(model, tmp_path / "scratch", *options, epochs=1))
     assert "init" not in results(tmp_path / "scratch")[0]
     options += ["--resume-last", "--init", str(params)]

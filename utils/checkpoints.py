@@ -55,6 +55,16 @@ def _by_progress(folder):
     return dict(sorted(found.items()))
 
 
+def refuse_not_finite(arrays, path):
+    """Raise UserError, before a path is written, if one of {name: array} has such numbers."""
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise UserError(
+                f"{path} is not written, as {name} holds numbers that are not finite: the training "
+                "diverged. Continue from the file before it with a lower --lr"
+            )
+
+
 def save(path, arrays, values):
     """Write a checkpoint, whole or not at all: a full disk leaves the last good one in its place.
 

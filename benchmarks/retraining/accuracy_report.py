@@ -49,8 +49,8 @@ def as_markdown(rows, missing, setting):
     lines = ["# Accuracy at equal latency", "", *setting, "", *unfinished(missing)]
     lines += [
         "How much better a method is than others: mean over targets and seeds, with the "
-        f"{WITHIN:.0%} interval of a bootstrap over both; accuracy in points. Won: cells of a "
-        "target and a seed, without those of equal widths.",
+        f"{WITHIN:.0%} interval of a bootstrap over both, rough for few seeds; accuracy in points. "
+        "Won: cells of a target and a seed, without those of equal values, as of equal widths.",
         "",
     ]
     for ours in (SHIPPED, DEFAULT):
@@ -200,7 +200,7 @@ def _draw_curve(axes, method, points, is_faint, worst):
     """Draw a method's points; worst: the error at which the axis ends."""
     colour, marker = STYLES[method]
     x, y, noise = np.array(points).T
-    is_ours = method == SHIPPED
+    is_ours = method == DEFAULT
     beyond = (y > worst).sum()
     label = f"{method} ({beyond} of {len(y)} below)" if beyond else method
     if not is_faint:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks.retraining.fine_tuning_jobs import LONG, SCRATCH, STARTS
-from benchmarks.retraining.paired import Paired
+from benchmarks.retraining.paired import WITHIN, Paired
 from benchmarks.retraining.reports import unfinished, write_results
 from benchmarks.retraining.with_seeds import with_seeds
 from utils.errors import UserError
@@ -38,7 +38,8 @@ def as_markdown(rows, benchmark):
         f"{settings.data}, PyTorch, seeds {', '.join(map(str, seeds))}: answers of supernets that "
         "started at the trained widest network, trained from scratch and from their supernet's "
         "weights. The same recipe as from scratch, without its warm-up; accuracy after the last "
-        "epoch. Means over the seeds, and each seed's.",
+        "epoch. Means over the seeds, and each seed's. Differences: means over targets and seeds, "
+        f"with the {WITHIN:.0%} interval of a bootstrap over both.",
         "",
         "| target | start | epochs | accuracy, % | loss | CPU s |",
         "| --- | --- | --- | --- | --- | --- |",

@@ -35,8 +35,8 @@ class SeedNoise:
 
     @property
     def ratio(self):
-        """The noise between seeds, relative to the differences between configurations."""
-        return self.seeds / self.configurations
+        """The noise between seeds, relative to that between configurations; NaN if all agree."""
+        return self.seeds / self.configurations if self.configurations else np.nan
 
     def __str__(self):
         return (

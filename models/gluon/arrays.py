@@ -133,8 +133,11 @@ def set_updates(trainer, updates):
 
 
 def save_parameters(net, path):
-    """Write a network's parameters in Gluon's own format, whole or not at all."""
-    _finish_updates()
+    """Write a network's parameters in Gluon's own format, whole or not at all.
+
+    Raises UserError if one is not finite, or if the file cannot be written.
+    """
+    checkpoints.refuse_not_finite(network_arrays(net), path)
     try:
         with whole_file(path) as new:
             net.save_parameters(str(new))

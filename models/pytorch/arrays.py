@@ -59,9 +59,11 @@ def load_scale(scaler, arrays, path):
 
 
 def save_parameters(net, path):
-    """Write a network's parameters, whole or not at all."""
+    """Write a network's parameters, whole or not at all; UserError if one is not finite."""
+    arrays = network_arrays(net)
+    checkpoints.refuse_not_finite(arrays, path)
     try:
-        checkpoints.save(path, network_arrays(net), {"framework": "pytorch"})
+        checkpoints.save(path, arrays, {"framework": "pytorch"})
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror})") from None
 

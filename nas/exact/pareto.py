@@ -50,6 +50,8 @@ def front(unary, pairwise, others=(), samples=200, capacity=CAPACITY, progress=i
         no_bounds = np.empty((0, 1))
         _, states, dropped, _ = undominated(chain, no_bounds, -np.inf, capacity)
         complete = dropped == -np.inf
+    if complete and not len(states):
+        raise InfeasibleError("no configuration has a finite latency")
     if complete:
         states = np.array([chain.input_states(row) for row in states])
         gaps = np.zeros(len(states))
@@ -69,7 +71,7 @@ def _sample(unary, pairwise, others, samples, progress):
     best = solve(unary, unlimited)
     equal = [np.where(np.isneginf(scores), scores, 0.0) for scores in unary]
     fastest = solve(equal, unlimited)  # ties go to it
-    answers = []
+    answers = [fastest, best]
     for target_ms in progress(np.linspace(fastest.latency_ms, best.latency_ms, samples)):
         with suppress(InfeasibleError):  # nothing was found with so little effort
             constraints = [Constraint(pairwise, target_ms), *others]

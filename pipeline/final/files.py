@@ -77,8 +77,10 @@ def save(training, folder, name, values):
     try:
         training.save_parameters(params)
         values = values | {"parameters": digest(params)}
-        checkpoints.save(states, training.optimiser_arrays(), values)
-    except (UserError, OSError):  # the disk is full
+        arrays = training.optimiser_arrays()
+        checkpoints.refuse_not_finite(arrays, states)
+        checkpoints.save(states, arrays, values)
+    except (UserError, OSError):  # the disk is full, or the training diverged
         params.unlink(missing_ok=True)
         raise
     _put_in_place(folder, name)

@@ -46,6 +46,10 @@ def parse_options(description, arguments=None):
         )
     if args.resume_epoch and not args.resume_params:
         raise UserError(f"--resume-epoch {args.resume_epoch} needs --resume-params")
+    if args.resume_epoch and args.resume_epoch > args.num_epochs:
+        raise UserError(
+            f"--resume-epoch {args.resume_epoch} is beyond --num-epochs {args.num_epochs}"
+        )
     if args.resume_states and not args.resume_params:
         raise UserError("--resume-states needs --resume-params")
     if args.resume_last and args.resume_params:

@@ -12,6 +12,7 @@ from utils.digest import Digest, digest
 from utils.errors import UserError
 from utils.json_types import Natural, Positive, checked
 from utils.metadata import same_network
+from utils.progress import warn
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -57,10 +58,15 @@ def open_source(options, begun):
     supernet = None
     if not begun or targets.teacher == SUPERNET:
         supernet = open_supernet(folder, options.network, source)
-        source = supernet.source
+        source, trained_at = supernet.source, supernet.space.input_size
+        if not begun and trained_at != options.data.input_size:
+            warn(
+                f"{folder} was searched and trained at {trained_at}×{trained_at} pixels, and its "
+                f"latency is of that size: --input-size {trained_at}?"
+            )
         if targets.teacher == SUPERNET:
             targets = replace(targets, teacher_configuration=supernet.space.largest)
-    configuration = options.configuration or configuration or _answer(folder)
+    configuration = options.configuration or configuration or _answer(folder, source)
     if not begun:
         supernet.sub_network(configuration)  # a mistake shows now, not after the data are read
     options = replace(options, configuration=configuration, targets=targets, source=source)
@@ -68,19 +74,32 @@ def open_source(options, begun):
 
 
 def _check_same_folder(folder, source):
+    """Raise UserError if a run to be resumed started from another folder's checkpoint.
+
+    Its name tells, and the checkpoint, as far as it is still there.
+    """
     began = Path(source.folder).name if source else "random weights"
     if began != Path(folder).name:
         raise UserError(
             f"the run to be resumed started from {began}, not from {folder}: leave out "
             "--from-supernet, or begin in another --save-dir"
         )
+    path = checkpoints.checkpoint_path(folder, source.epoch, source.step)
+    if path.is_file():
+        _check_is(source, path, digest(path))
 
 
-def _answer(folder):
+def _check_is(source, path, sha256):
+    """Raise UserError unless a checkpoint's digest is that of the Source of a resumed run."""
+    if sha256 != source.sha256:
+        raise UserError(f"{path} is not the checkpoint that the run to be resumed started from")
+
+
+def _answer(folder, source):
     from pipeline.search.folder import last_answer
 
     try:
-        return last_answer(folder)
+        return last_answer(folder, source.epoch)
     except UserError as error:
         raise UserError(f"{error}: give --configuration") from None
 
@@ -112,8 +131,8 @@ def open_supernet(folder, network, source=None):
     if weights.classes != space.classes:
         raise UserError(f"{path} has {weights.classes} classes, its search space {space.classes}")
     found = Source(str(folder), values.epoch, digest(path), values.step)
-    if source and found.sha256 != source.sha256:
-        raise UserError(f"{path} is not the checkpoint that the run to be resumed started from")
+    if source:
+        _check_is(source, path, found.sha256)
     return Supernet(source or found, space, weights)
 
 

@@ -110,7 +110,7 @@ def answer_as_text(line):
         lines.append(f"expected loss as a sub-network, on training images: {loss}")
     if line["noise"]:
         lines.append(
-            f"the fastest of those that the scores do not tell apart: the best one is better by "
+            f"a fast one of those that the scores do not tell apart: the best one is better by "
             f"{line['gap']:.2g}, with noise of {line['noise']:.2g}"
         )
     elif line["gap"]:

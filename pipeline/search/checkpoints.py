@@ -10,6 +10,7 @@ from tqdm import tqdm
 from models.supernet import SandwichLosses
 from pipeline.search.initial import Origin, open_initial
 from utils import checkpoints
+from utils.digest import digest
 from utils.errors import UserError
 from utils.formatting import as_typed
 from utils.json_types import Finite, Natural, Positive, checked
@@ -46,12 +47,20 @@ class Values(msgspec.Struct, frozen=True):
     init: Origin | None = None
 
 
+def path_of(options, position):
+    """Return the path of the checkpoint of a position."""
+    return checkpoints.checkpoint_path(options.run.expname, position.epoch, position.step)
+
+
 def save(options, net, search, position):
     """Write the checkpoint of a position; --keep less one of the older ones are left.
 
     options: the settings.Options of the run
-    If several processes train together, the first one writes.
+    If several processes train together, the first one writes. Raises UserError, with all of them
+    left as they are, if weights are not finite.
     """
+    path, arrays = path_of(options, position), net.to_arrays()
+    checkpoints.refuse_not_finite(arrays, path)
     if rank():
         return
     values = Values(
@@ -67,8 +76,7 @@ def save(options, net, search, position):
         init=position.origin,
     )
     windows = {WINDOWS + name: array for name, array in search.to_arrays().items()}
-    path = checkpoints.checkpoint_path(options.run.expname, position.epoch, position.step)
-    checkpoints.save(path, net.to_arrays() | windows, msgspec.to_builtins(values))
+    checkpoints.save(path, arrays | windows, msgspec.to_builtins(values))
     checkpoints.keep_newest(options.run.expname, options.run.keep)
 
 
@@ -125,9 +133,19 @@ def _check_same_images(values, schedule, path):
 
 
 def _check_same_origin(values, init, path):
-    """Raise UserError if --init names another file than a checkpoint's training began at."""
+    """Raise UserError if --init names another file than a checkpoint's training began at.
+
+    Its content tells; its name, where the file is gone.
+    """
+    if not init:
+        return
     began = values.init.file if values.init else "random weights"
-    if init and began != Path(init).name:
+    if values.init and Path(init).is_file():
+        is_same = digest(init) == values.init.sha256
+    else:
+        is_same = began == Path(init).name
+    if not is_same:
+        began += f" (SHA-256 {values.init.sha256[:12]}…)" if values.init else ""
         raise UserError(f"{path} was trained from {began}, not from {init}: leave out --init")
 
 

@@ -46,18 +46,19 @@ class Decision(msgspec.Struct):
     probabilities: list[list[Finite]]
 
 
-def last_answer(folder):
-    """Return the configuration of the last line of a folder's results.jsonl.
+def last_answer(folder, epoch):
+    """Return the configuration of the last line of a folder's results.jsonl of an epoch.
 
     Raises UserError, naming the file, if it has none or is another program's.
     """
     path = Path(folder, RESULTS)
     lines = _lines(path)
-    if not lines:
-        raise UserError(f"{path} holds no answer")
-    line = parse_json(lines[-1][1], path, len(lines))
-    place = f"{path}, line {len(lines)} is not of train_nas.py"
-    return tuple(checked(line, _Result, place).configuration)
+    for number in range(len(lines), 0, -1):
+        line = parse_json(lines[number - 1][1], path, number)
+        result = checked(line, _Result, f"{path}, line {number} is not of train_nas.py")
+        if result.epoch == epoch:
+            return tuple(result.configuration)
+    raise UserError(f"{path} holds no answer after epoch {epoch}")
 
 
 class SearchFolder:

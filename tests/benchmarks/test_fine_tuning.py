@@ -67,7 +67,7 @@ def test_the_report_compares_cells_that_both_have(tmp_path):
     text = write_report(benchmark, tmp_path)
     assert f"| 50 % | {SCRATCH} | 10 | 80.00 (80.00, 80.00) | 0.200 (0.200, 0.200) | 10 |" in text
     assert f"| 50 % | {FIFTH} | 2 | 80.50 (82.00, 79.00) |" in text
-    assert "upernet, a fifth: +0.50 points (" in text
+    assert "upernet, a fifth: +0.50 points against" in text
     assert "more accurate in 1 of 2 cells" in text
     assert f"**Not finished: 50: {SCRATCH}, 35 %, seed 0;" in text
     rows = [line for _, line in read_lines(tmp_path / "fine_tuning.jsonl")]

@@ -25,6 +25,7 @@ def test_noise_is_pooled_over_configurations():
     assert noise.configurations == pytest.approx(np.sqrt((50 + 32) / 2))
     assert noise.ratio == pytest.approx(1 / np.sqrt(41))
     assert "ratio 0.16 (aim: at most 0.33), 4 trainings" in str(noise)
+    assert "ratio nan" in str(SeedNoise.of([[1.0, 1.0], [1.0, 1.0]]))
 
 
 @pytest.mark.parametrize("results", [[[1.0], [2.0]], [[1.0, 2.0]]])

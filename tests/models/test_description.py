@@ -51,6 +51,7 @@ def test_named_networks_are_read():
     assert mobilenet_v1(10).parse("1.0xMOBILENET") == BASE_WIDTHS
     assert mobilenet_v1(10).parse("0.5xMOBILENET")[:4] == (16, 32, 64, 64)
     assert mobilenet_v1(10).parse(".75 x mobilenet")[:2] == (24, 48)
+    assert mobilenet_v1(10).parse("5e-1xMOBILENET") == mobilenet_v1(10).parse("0.5xMOBILENET")
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,8 @@ def test_named_networks_are_read():
         ("__import__('os')", "not a list of widths"),
         ("", "not a list of widths"),
         ("0xMOBILENET", "greater than 0"),
+        ("1e999xMOBILENET", "finite"),
+        ("1e9xMOBILENET", "at most 65536"),
         ("RESNET", "not a list of widths"),
     ],
 )

@@ -167,6 +167,17 @@ def test_parameter_files_are_gluons_own(tmp_path):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["n.params"]
 
 
+def test_numbers_that_are_not_finite_are_not_written(tmp_path):
+    net, _ = make([mx.cpu()])
+    save_parameters(net, tmp_path / "n.params")
+    before = (tmp_path / "n.params").read_bytes()
+    parameter = next(iter(net.collect_params().values()))
+    parameter.set_data(parameter.data() * np.inf)
+    with pytest.raises(UserError, match=r"n\.params is not written, as .* diverged"):
+        save_parameters(net, tmp_path / "n.params")
+    assert (tmp_path / "n.params").read_bytes() == before
+
+
 def test_parameter_files_that_do_not_fit_are_named(tmp_path):
     """Oracle: the path is in the message of every kind of misfit."""
     net, _ = make([mx.cpu()])

@@ -48,6 +48,18 @@ def test_parameters_and_momenta_come_back(tmp_path):
         assert torch.equal(others.state[same]["momentum"], optimiser.state[one]["momentum"])
 
 
+def test_numbers_that_are_not_finite_are_not_written(tmp_path):
+    """The losses of a step are of the weights before it, and do not tell of the last step's."""
+    net, _ = trained()
+    save_parameters(net, tmp_path / "n.params")
+    before = (tmp_path / "n.params").read_bytes()
+    with torch.no_grad():
+        next(net.parameters())[0, 0, 1, 2] = np.nan
+    with pytest.raises(UserError, match=r"n\.params is not written, as .* diverged"):
+        save_parameters(net, tmp_path / "n.params")
+    assert (tmp_path / "n.params").read_bytes() == before
+
+
 def test_files_that_do_not_fit_are_named(tmp_path):
     """Oracle: the file and the difference are in the message; pickles are not opened."""
     net, optimiser = trained()

@@ -82,3 +82,12 @@ def test_a_front_under_another_constraint_is_feasible_under_it():
     assert not result.complete
     with pytest.raises(InfeasibleError, match="memory"):
         front(unary, latency, [Constraint(memory, 0.01, "memory", "MB")])
+
+
+def test_a_chain_without_a_finite_latency_has_no_front():
+    """Oracle: the search of the same chain; a state without a score leaves only infinite pairs."""
+    unary, latency = [np.array([0.0, -np.inf]), np.array([0.0])], [np.array([[np.inf], [1.0]])]
+    with pytest.raises(InfeasibleError):
+        solve(unary, [Constraint(latency, 9.0)])
+    with pytest.raises(InfeasibleError, match="no configuration has a finite latency"):
+        front(unary, latency)

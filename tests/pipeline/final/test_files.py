@@ -67,6 +67,16 @@ def test_states_of_others_are_refused(tmp_path):
         final_files.load_states(states, other, {})
 
 
+def test_states_that_are_not_finite_leave_the_last_pair(tmp_path):
+    save(tmp_path, 3)
+    training = Training("diverged")
+    training.optimiser_arrays = lambda: {"momentum": np.array([0.0, np.nan])}
+    with pytest.raises(UserError, match=r"0003\.states is not written, as momentum holds"):
+        final_files.save(training, tmp_path, "0003", VALUES | {"epoch": 3})
+    assert final_files.paths(tmp_path, "0003")[0].read_text() == "weights 3"
+    assert names(tmp_path) == ["mobilenet-0003.params", "mobilenet-0003.states"]
+
+
 def test_the_newest_whole_pair_is_found(tmp_path):
     """Oracle: the epochs by hand, while one pair after the other is damaged and named."""
     assert final_files.newest(tmp_path / "none") == ((0, "", ""), [])

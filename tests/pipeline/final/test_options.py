@@ -118,6 +118,10 @@ def test_configurations_are_accepted_in_every_form(text, first):
         (["--last-gamma"], "unrecognized arguments: --last-gamma"),
         (["--warmup-epochs", "9"], "--warmup-epochs 9 is more than --num-epochs 3"),
         (["--resume-epoch", "2"], "--resume-epoch 2 needs --resume-params"),
+        (
+            ["--resume-epoch", "5", "--resume-params", "x", "--num-epochs", "4"],
+            "--resume-epoch 5 is beyond --num-epochs 4",
+        ),
         (["--resume-states", "a.states"], "--resume-states needs --resume-params"),
         (["--resume-last", "--resume-params", "a.params"], "leave out --resume-params"),
         (["--keep", "0"], "--keep: '0' is not a whole number of at least 1"),

@@ -1,5 +1,6 @@
 """What a network of train_final.py starts from, cut out of a folder of train_nas.py."""
 
+import json
 import shutil
 
 import numpy as np
@@ -13,6 +14,7 @@ from pipeline.final.supernet import Source, open_source, open_supernet
 from tests.helpers.supernet_folders import ANSWER, SPACE, drawn_arrays, write_supernet
 from utils.digest import digest
 from utils.errors import UserError
+from utils.json_lines import write_lines
 
 RESNET = SearchSpace(
     input_size=32, classes=3, min_width=0.05, max_width=0.1, levels=2, network="resnet18"
@@ -96,8 +98,9 @@ def test_a_resumed_run_reads_the_folder_only_for_a_teacher(folder):
     assert (supernet.source.epoch, options.source) == (4, begun[1])
     np.testing.assert_array_equal(supernet.weights.arrays()[0], drawn_arrays()[0])
     write_supernet(folder, seed=1)
-    with pytest.raises(UserError, match=r"-0004\.npz is not the checkpoint that the run"):
-        open_source(options_of(taught), begun)
+    for text in (taught, f"--from-supernet {folder}"):
+        with pytest.raises(UserError, match=r"-0004\.npz is not the checkpoint that the run"):
+            open_source(options_of(text), begun)
     shutil.rmtree(folder)
     options, supernet = open_source(options_of(f"--from-supernet {folder}"), begun)
     assert supernet is None
@@ -180,7 +183,11 @@ def with_a_number_for_a_network(folder):
         (without_a_finished_epoch, "", "no finished epoch of a supernet, only checkpoint-0000-"),
         (damaged, "", "checkpoint-0004.npz is not a checkpoint or is damaged"),
         (lacking_an_array, "", "checkpoint-0004.npz does not fit the network: it lacks classif"),
-        (lambda f: (f / "results.jsonl").unlink(), "", "holds no answer: give --configuration"),
+        (
+            lambda f: (f / "results.jsonl").unlink(),
+            "",
+            "holds no answer after epoch 4: give --configuration",
+        ),
         (
             lambda f: (f / "results.jsonl").write_text('{"epoch": 1}\n'),
             "",
@@ -221,3 +228,23 @@ def test_options_that_contradict_each_other_are_refused(options, message):
     """Oracle: the options are in the message."""
     with pytest.raises(UserError, match=message):
         options_of(options)
+
+
+def test_the_answer_is_the_last_of_the_checkpoints_epoch(folder):
+    """Oracle: lines 4, 3 and 4, 3: an earlier checkpoint was asked again, without training."""
+    results = folder / "results.jsonl"
+    answer = json.loads(results.read_text().splitlines()[-1])
+    others = [answer | {"epoch": 3, "configuration": list(SPACE.smallest)}]
+    write_lines(results, [answer, *others])
+    assert open_source(options_of(f"--from-supernet {folder}"), None)[0].configuration == ANSWER
+    write_lines(results, others)
+    with pytest.raises(UserError, match="holds no answer after epoch 4: give --configuration"):
+        open_source(options_of(f"--from-supernet {folder}"), None)
+
+
+def test_another_input_size_than_the_supernets_is_warned_of(folder, capsys):
+    open_source(options_of(f"--from-supernet {folder} --input-size 64"), None)
+    size = SPACE.input_size
+    assert f"--input-size {size}?" in capsys.readouterr().err
+    open_source(options_of(f"--from-supernet {folder} --input-size {size}"), None)
+    assert not capsys.readouterr().err

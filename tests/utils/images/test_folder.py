@@ -12,6 +12,7 @@ from models.pytorch.batches import batches
 from utils.errors import UserError
 from utils.images.broken import BROKEN, BrokenImage
 from utils.images.dataset import Recipe, read_image
+from utils.images.files import FORMATS
 from utils.images.open_dataset import open_dataset
 from utils.images.transforms import (
     CROP_AREA,
@@ -52,6 +53,17 @@ def test_image_folder_reads_sorted_classes_and_ignores_other_files(tmp_path):
     assert label == 1
     assert image.shape == (3, 16, 16)
     assert np.allclose(image, colour[:, None, None], atol=1e-5)
+
+
+def test_every_format_that_is_read_is_found(tmp_path):
+    """Oracle: one file of each; GIFs were read, but only under other names."""
+    for half in ("train", "val"):
+        (tmp_path / half / "one").mkdir(parents=True)
+        for kind in FORMATS:
+            Image.new("RGB", (8, 8)).save(tmp_path / half / "one" / f"{kind}.{kind}", kind)
+    train, _ = open_dataset(tmp_path, 8, seed=0)
+    assert sorted(train.path(i).stem for i in range(len(train))) == sorted(FORMATS)
+    assert all(train[(0, i)][1] == 0 for i in range(len(train)))
 
 
 def test_images_of_every_mode_become_rgb(tmp_path):
