@@ -21,8 +21,10 @@ if __name__ == "__main__":  # before the imports that take seconds
 
     prepare()
 
+import contextlib
 import itertools
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -132,8 +134,8 @@ def report_samples(path, samples, name):
         f"reference network {name}: {level:.4g} ms per image, from "
         f"{seen['min_ms'] / level - 1:+.1%} to {seen['max_ms'] / level - 1:+.1%} over the run"
     )
-    spreads = (details.get("iqr_ms", 0) / details.get("median_ms", 1) for *_, details in samples)
-    noisy = sum(spread > NOISY for spread in spreads)
+    spreads = ((details.get("iqr_ms", 0), details.get("median_ms", 1)) for *_, details in samples)
+    noisy = sum(iqr_ms > NOISY * median_ms for iqr_ms, median_ms in spreads)
     if noisy:
         warn(
             f"in {noisy} of {len(samples)} samples the interquartile range of the times "
@@ -161,6 +163,8 @@ def fit(args):
     if table.metadata.fit.cross_validation:
         plot_cross_validation(table.metadata.fit, curve)
         print(f"{curve}: cross-validated error over R, K and the number of samples")
+    elif not args.curve and not is_special(curve):
+        Path(curve).unlink(missing_ok=True)  # that of the table that was here before
 
 
 def validate(args):
@@ -263,11 +267,16 @@ def build_parser():
 
 
 @exits_with_one_line
-@naming_what_needs_memory("--batch-size", "--input-size")
+@naming_what_needs_memory("--group-size", "--batch-size", "--input-size")
 def main(argv=None):
-    """Run the stage that the command line names."""
+    """Run the stage that the command line names.
+
+    Where it writes a file to /dev/stdout, what it prints goes to the standard error.
+    """
     args = build_parser().parse_args(argv)
-    args.run(args)
+    is_output = "/dev/stdout" in map(str, vars(args).values())
+    with contextlib.redirect_stdout(sys.stderr) if is_output else contextlib.nullcontext():
+        args.run(args)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -80,6 +82,28 @@ def test_outputs_may_be_a_pipe(folder):
             assert reader.result().startswith(start)
     assert sorted(os.listdir()) == before
     assert stat.S_ISFIFO(os.stat("pipe").st_mode)
+
+
+def test_what_the_shell_redirects_to_keeps_what_it_holds(folder):
+    """Oracle: a table in a file; what is printed about it goes to the standard error."""
+    write_samples("few.jsonl", 5, seed=1)
+    command = [sys.executable, latency.__file__, "fit", "few.jsonl", "/dev/stdout", "-K", "1"]
+    latency.main(["fit", "few.jsonl", "m.jsonl", "-K", "1"])
+    Path("all.txt").write_text("before\n")
+    with open("all.txt", "ab") as output:
+        done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, check=True)
+    assert Path("all.txt").read_text() == "before\n" + Path("m.jsonl").read_text()
+    assert b"5 samples" in done.stderr
+
+
+def test_the_curve_of_a_table_that_is_replaced_goes(folder):
+    """Oracle: a fit without cross-validation draws none; a curve with a name of its own stays."""
+    latency.main(["fit", "s.jsonl", "m.jsonl", "--curve", "mine.png"])
+    latency.main(["fit", "s.jsonl", "m.jsonl"])
+    write_samples("few.jsonl", 5, seed=1)
+    latency.main(["fit", "few.jsonl", "m.jsonl", "-K", "1"])
+    assert not Path("m.jsonl.cross_validation.png").exists()
+    assert Path("mine.png").exists()
 
 
 def test_k_alone_is_exactly_equation_7(folder):

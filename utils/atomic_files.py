@@ -2,12 +2,14 @@
 
 import fcntl
 import os
+import re
 import stat
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SUFFIX = ".aows-part"  # of a file that is being written: .<name>.<random><SUFFIX>
+OWN = {"/dev/stdout": 1, "/dev/stderr": 2}
 DESCRIPTORS = ("/dev/fd/", "/dev/std", "/proc/")  # where a process's open files appear
 
 
@@ -20,7 +22,7 @@ def atomic_write(path, mode="wb"):
     encoding = None if "b" in mode else "utf-8"
     try:
         if is_special(path):
-            with open(path, mode, encoding=encoding) as file:
+            with open_special(path, mode, encoding) as file:
                 yield file
             return
         with whole_file(path) as new, open(new, mode, encoding=encoding) as file:
@@ -59,6 +61,20 @@ def is_special(path):
     except FileNotFoundError:
         return False
     return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
+
+
+def open_special(path, mode="wb", encoding=None, buffering=-1):
+    """Open what is_special for writing, as `open` does.
+
+    An open file of this process is shared: opened anew, one that the shell redirects to would lose
+    what it holds, and be written over from its start.
+    """
+    number = OWN.get(str(path))
+    if number is None:
+        own = re.fullmatch(r"/(?:dev|proc/self)/fd/(\d+)", str(path))
+        number = own and int(own[1])
+    target = path if number is None else os.dup(number)
+    return open(target, mode, encoding=encoding, buffering=buffering)
 
 
 def _locked_file_beside(target):

@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from utils.atomic_files import atomic_write, is_special
+from utils.atomic_files import atomic_write, is_special, open_special
 from utils.errors import UserError
 from utils.json_types import checked, parse_json
 from utils.metadata import Metadata
@@ -50,10 +50,10 @@ class Appender:
         self._may_be_damaged = may_be_damaged
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._is_special = is_special(path)
-        mode = "wb" if self._is_special else "a+b"
-        self._file = open(self.path, mode, buffering=0)  # noqa: SIM115 (closed in __exit__)
         if self._is_special:
+            self._file = open_special(self.path, buffering=0)
             return
+        self._file = open(self.path, "a+b", buffering=0)  # noqa: SIM115 (closed in __exit__)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._mend_last_line()

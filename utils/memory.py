@@ -6,6 +6,7 @@ import os
 import resource
 from pathlib import Path
 
+from utils.devices.cpu_runtimes import CGROUPS
 from utils.errors import UserError
 
 # What the messages of the frameworks' own exceptions, mostly RuntimeErrors, have in common.
@@ -19,7 +20,6 @@ PHRASES = (
     "can't start new thread",  # a thread needs memory for its stack
 )
 FLOAT_BYTES = 4
-CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def lacks_memory(error):
@@ -77,7 +77,7 @@ def memory_limit():
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY:
         limits.append(soft)
-    for path in CGROUP_LIMITS:
+    for path, _ in CGROUPS:
         with contextlib.suppress(OSError, ValueError):  # not there, or "max"
             limits.append(int(Path(path).read_text()))
     return min(limits)

@@ -42,6 +42,8 @@ class CrossValidator:
         configurations, self.latencies_ms = check_samples(samples)
         self.configurations = np.array(configurations)
         self.counts = count_matrix(space, configurations)
+        numbers = {}
+        self._network = [numbers.setdefault(each, len(numbers)) for each in configurations]
         self.fold_of = split_folds(configurations, folds, rng)
         self.folds = folds
         self._problems = [self._problem(self.fold_of != fold) for fold in range(folds)]
@@ -65,9 +67,20 @@ class CrossValidator:
         predicted_ms = self.predict(regularize, strength, tick=tick)
         return Trial(regularize, strength, *self.error(predicted_ms))
 
+    def of_networks(self, predicted_ms):
+        """Return (predicted, measured) latencies in ms of the different networks, (n,) each.
+
+        predicted_ms: of all samples. A network that was timed repeatedly counts once, at the mean
+        of its latencies: its errors are not independent.
+        """
+        _, first = np.unique(self._network, return_index=True)
+        times = np.bincount(self._network)
+        return predicted_ms[first], np.bincount(self._network, self.latencies_ms) / times
+
     def error(self, predicted_ms):
         """Return (relative error, its standard error) of cross-validated predictions in ms."""
-        squares = (predicted_ms / self.latencies_ms - 1) ** 2
+        predicted_ms, measured_ms = self.of_networks(predicted_ms)
+        squares = (predicted_ms / measured_ms - 1) ** 2
         nrmse = float(np.sqrt(squares.mean()))
         spread = float(squares.std(ddof=1) / np.sqrt(len(squares)))
         return nrmse, spread / (2 * nrmse) if nrmse else 0.0

@@ -79,9 +79,10 @@ def judge(samples, space, target, rng, tick=None):
     tick = tick or (lambda: None)
     validator = CrossValidator(samples, space, rng)
     best, _ = choose(validator, regularize=START, tick=tick)
-    measured_ms = validator.latencies_ms
     full_ms = validator.predict(best.regularize, best.strength, tick=tick)
     half_ms, _ = validator.predict_from_part(best.regularize, best.strength, 0.5, tick)
+    full_ms, measured_ms = validator.of_networks(full_ms)
+    half_ms, _ = validator.of_networks(half_ms)
     full, half = ((full_ms / measured_ms - 1) ** 2, (half_ms / measured_ms - 1) ** 2)
     # gain = 1 - sqrt(mean full / mean half); its standard error by the delta method, paired.
     ratio = full.mean() / half.mean()

@@ -98,8 +98,9 @@ def _learning_curve(validator, best, tick):
 def _trust(validator, regularize, strength, tick):
     """Return the interval, and the errors that it comes from, of networks left out of the fit."""
     predicted_ms = validator.predict(regularize, strength, tick=tick)
-    interval = calibrate(predicted_ms, validator.latencies_ms)
+    predicted_ms, measured_ms = validator.of_networks(predicted_ms)
+    interval = calibrate(predicted_ms, measured_ms)
     return {
         "interval": interval and interval.as_dict(),
-        **Residuals(validator.latencies_ms / predicted_ms - 1, predicted_ms).as_dict(),
+        **Residuals(measured_ms / predicted_ms - 1, predicted_ms).as_dict(),
     }

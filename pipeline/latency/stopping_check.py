@@ -6,6 +6,7 @@ from tqdm import tqdm
 from nas.validation.stopping import judge, judge_fits, next_check
 from pipeline.latency.progress import fitting_progress
 from pipeline.latency.samples import without_drift
+from utils.progress import warn
 
 
 class StoppingCheck:
@@ -28,6 +29,11 @@ class StoppingCheck:
         """
         count = len({configuration for configuration, *_ in recorded})  # repetitions say little
         if self.target is None or count < (next_check(0) if last else self._due):
+            if self.target is not None and last:
+                warn(
+                    f"{count} different networks are too few to check --until {self.target:g}: "
+                    f"{next_check(0)} are needed"
+                )
             return False
         if self._in_rounds:
             samples, _ = without_drift(recorded)

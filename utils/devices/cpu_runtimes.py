@@ -8,9 +8,19 @@ imported when it is used. To add a runtime, add a class like OnnxRuntime to RUNT
 import importlib.metadata
 import os
 import platform
+import resource
 import sys
 import time
 
+# Of a container: the files of its limit and its use, the latter with files that can be let go of.
+# Versions 2 and 1 of Linux's control groups.
+CGROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+    ),
+)
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
@@ -33,7 +43,21 @@ def cpu_state():
 
 
 def free_memory_bytes():
-    """Return how many bytes of this machine's memory are free or can be freed."""
+    """Return how many bytes this process can still have: of the machine, container and ulimit."""
+    free = [_available_bytes()]
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        pages = _number_in("/proc/self/statm")
+        free.append(soft - os.sysconf("SC_PAGE_SIZE") * pages if pages else soft // 4)
+    for limit, used in CGROUPS:
+        most, now = _number_in(limit), _number_in(used)
+        if most is not None and now is not None:
+            cached = _number_in(os.path.dirname(limit) + "/memory.stat", "inactive_file") or 0
+            free.append(most - now + cached)
+    return max(0, min(free))
+
+
+def _available_bytes():
     try:
         with open("/proc/meminfo", encoding="utf-8") as file:
             for line in file:
@@ -42,6 +66,16 @@ def free_memory_bytes():
     except OSError:
         pass
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+
+
+def _number_in(path, name=None):
+    """Return the first whole number in a file, or that after a name; None without: "max"."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            words = file.read().split()
+        return int(words[words.index(name) + 1 if name else 0])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def version(package):

@@ -55,6 +55,17 @@ def test_the_interval_covers_nine_of_ten_new_networks(table):
     assert 0.82 < Interval.of(table).coverage(predicted_ms, measured_ms) < 0.97
 
 
+def test_networks_timed_repeatedly_count_once(table, samples):
+    """Oracle: each network timed once: as many residuals, and about as large a standard error."""
+    rng = np.random.default_rng(0)
+    again = fit_validated(samples * 4, SPACE, rng, 100.0, 10.0).metadata.fit
+    once = fit_validated(samples, SPACE, np.random.default_rng(0), 100.0, 10.0).metadata.fit
+    assert again.interval.residuals == once.interval.residuals == len(samples)
+    assert len(again.residuals) == len(samples)
+    errors = (each.cross_validation.standard_error for each in (again, once))
+    assert next(errors) == pytest.approx(next(errors), rel=0.3)
+
+
 def test_the_learning_curve_falls_and_the_coverage_counts(table, samples):
     curve = table.metadata.fit.learning_curve
     assert [point.samples for point in curve] == [12, 24, 48, 96]

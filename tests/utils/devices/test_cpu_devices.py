@@ -1,5 +1,6 @@
 """The runtimes of a processor: the same three verbs, real networks, an injected clock."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import torch
 from models.network import Network
 from networks.mobilenet_v1 import network as mobilenet_v1
 from utils import devices
-from utils.devices import open_device
+from utils.devices import cpu_runtimes, open_device
+from utils.devices.cpu_runtimes import free_memory_bytes
 from utils.devices.workload import CLOCKS, Workload, cpu_name, cpu_state
 from utils.errors import UserError
 
@@ -117,3 +119,29 @@ def test_an_error_inside_a_runtime_is_not_taken_for_a_missing_package(monkeypatc
     monkeypatch.setattr(torch_cpu, "TorchCpu", broken)
     with pytest.raises(RuntimeError, match="out of memory"):
         devices.open_device("cpu", WORKLOAD)
+
+
+def test_the_free_memory_is_that_of_the_container(tmp_path, monkeypatch):
+    """Oracle: by hand: 1,000 bytes of which 600 are used, 100 of these by files read long ago."""
+    for name, text in (
+        ("max", "1000\n"),
+        ("current", "600\n"),
+        ("stat", "anon 5\ninactive_file 100\n"),
+    ):
+        (tmp_path / f"memory.{name}").write_text(text)
+    files = tuple(str(tmp_path / f"memory.{name}") for name in ("max", "current"))
+    without = free_memory_bytes()
+    monkeypatch.setattr(cpu_runtimes, "CGROUPS", (files,))
+    assert free_memory_bytes() == 500
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_memory_bytes() == pytest.approx(without, rel=0.5)
+
+
+def test_the_free_memory_is_at_most_that_of_ulimit():
+    """Oracle: a process of its own, which may have 4 GB."""
+    script = (
+        f"import runpy; print(runpy.run_path('{cpu_runtimes.__file__}')['free_memory_bytes']())"
+    )
+    command = ["bash", "-c", 'ulimit -v 4000000; exec "$0" -c "$1"', sys.executable, script]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert 0 < int(printed) < 4_096_000_000
