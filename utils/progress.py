@@ -1,5 +1,6 @@
 """Progress bars, and lines above them: the one place that draws bars."""
 
+import contextlib
 import io
 import sys
 import time
@@ -26,6 +27,12 @@ def warn(message):
     """Write a warning above the progress bars; bytes that are not text are escaped."""
     text = message.encode(errors="backslashreplace").decode()
     tqdm.write(f"warning: {text}", file=sys.stderr)
+
+
+def warn_from_any(message):
+    """Write a warning from any of the processes that train together, silent ones too."""
+    with contextlib.redirect_stderr(sys.stderr if rank() == 0 else sys.__stderr__):
+        warn(message)
 
 
 def warn_first(message):

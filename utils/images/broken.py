@@ -8,7 +8,7 @@ the number of workers.
 import numpy as np
 
 from utils.errors import UserError
-from utils.progress import warn
+from utils.progress import warn_from_any
 
 BROKEN = -1  # label of an image that cannot be read
 
@@ -47,7 +47,7 @@ def good_images(batches, keys, dataset, fill, to_numpy):
                 yield images[rows], labels[rows]
     finally:
         if broken:
-            warn(f"broken images skipped: {broken} of {broken + good}")
+            warn_from_any(f"broken images skipped: {broken} of {broken + good}")
 
 
 def _name_once(dataset, index):
@@ -56,7 +56,7 @@ def _name_once(dataset, index):
     if where not in _named:
         _named.add(where)
         why = dataset.why_broken(index)
-        warn(f"{where} is not a readable image and is skipped: {why}")
+        warn_from_any(f"{where} is not a readable image and is skipped: {why}")
 
 
 _named = set()  # where the broken images are that a warning has named

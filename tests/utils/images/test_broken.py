@@ -8,6 +8,7 @@ from models.pytorch import batches as torch_data
 from tests.helpers.numbered_images import KEYS, Numbers, children
 from utils.errors import UserError
 from utils.images.broken import BROKEN
+from utils.processes import TORCHRUN, silent_unless_first
 
 
 class PartlyBroken(Numbers):
@@ -94,3 +95,16 @@ def test_without_good_images_there_is_an_error(read, workers, tmp_path):
 def test_no_batches_are_no_error(read, workers, tmp_path):
     """Oracle: by hand: a process may have no share of a small validation set."""
     assert read(PartlyBroken({1}, tmp_path), [], workers, fill=False) == []
+
+
+def test_processes_that_print_nothing_name_their_broken_images(tmp_path, monkeypatch, capfd):
+    """Validation gives each process the same share every time: no other one sees these."""
+    for name in TORCHRUN:
+        monkeypatch.setenv(name, "2" if name == "WORLD_SIZE" else "1")
+    with silent_unless_first():
+        print("silent")
+        list(torch_data.batches(PartlyBroken({5}, tmp_path), KEYS, 0, fill=False))
+    printed = capfd.readouterr()
+    assert f"{tmp_path}, image 5, is not a readable image" in printed.err
+    assert "broken images skipped: 1 of 40" in printed.err
+    assert not printed.out
