@@ -8,9 +8,9 @@
   latency.py report output/model.jsonl output/model.html              all about the table, one page
   latency.py benchmark -D cpu "(16, 32, …)" 0.5xMOBILENET             time single configurations
   latency.py benchmark -D onnxruntime output/final/mobilenet-best.onnx  time a network as exported
-  latency.py generate -D command --command "./time {onnx} {runs}" output/samples.jsonl
+  latency.py generate -D command --command "./time {onnx} {runs}" -N 100 output/samples.jsonl
   latency.py devices                                                  which devices are usable here
-  latency.py generate -D onnxruntime --host pi@kitchen output/samples.jsonl   on another machine
+  latency.py generate -D onnxruntime --host pi@kitchen -N 100 output/samples.jsonl  on another one
 
 Latency is in milliseconds per image: the time of a batch / the batch size. Every samples
 file and every model has a <file>.meta.json beside it, which says what was measured and how.

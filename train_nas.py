@@ -1,4 +1,4 @@
-"""Train a slimmable MobileNet-v1 and find its best widths under a latency target.
+r"""Train a slimmable network and find its best widths under a latency target.
 
     OWS   python train_nas.py --data /imagenet --latency-target 0.04 \
               --latency-model output/model_trt16_K100.0.jsonl \

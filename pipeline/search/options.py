@@ -152,7 +152,7 @@ def _add_limits(add):
         type=confidence,
         metavar="P",
         help="search on the table's upper bound, which a measured latency stays below with this "
-        "probability (0.9); default: on the prediction",
+        "probability, such as 0.9; default: on the prediction",
     )
     add(
         "--network",
@@ -207,8 +207,8 @@ def _add_reports(add):
         const=30,
         default=0,
         metavar="N",
-        help="evaluate N random sub-networks (30) and report how their accuracies rank with their "
-        "scores: score_check.jsonl, score_check.png",
+        help="evaluate N random sub-networks, 30 if no number is given, and report how their "
+        "accuracies rank with their scores: score_check.jsonl, score_check.png",
     )
     add(
         "--verify",
