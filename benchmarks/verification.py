@@ -17,7 +17,6 @@ if __name__ == "__main__":  # before the imports that take seconds
 
 import argparse
 import hashlib
-import json
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -25,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.latency_fit import read
 from benchmarks.oracles import search_instances
 from nas.search_space import SearchSpace
 from nas.supernet_search import SupernetSearch
@@ -38,18 +38,14 @@ from utils.json_lines import write_lines, write_metadata
 from utils.metadata import Metadata
 from utils.progress import progress_bar
 
-DATA = Path(__file__).parent / "data"
 SPACE = SearchSpace()
 WEIGHTS = (100.0, 100.0)  # K and R, near what cross-validation chooses on these samples
 
 
 def measured_networks():
     """Return the (configuration, ms per image) of the embedded samples."""
-    return [
-        tuple(json.loads(line)[:2])
-        for name in ("onnxruntime_train", "onnxruntime_val")
-        for line in (DATA / f"{name}.jsonl").read_text().splitlines()
-    ]
+    names = ("onnxruntime_train.jsonl", "onnxruntime_val.jsonl")
+    return [sample for name in names for sample in zip(*read(name), strict=True)]
 
 
 class Device:

@@ -148,10 +148,6 @@ class SearchSpace:
         """The Chain that is searched."""
         return Chain.of(self.description, self.sizes)
 
-    def node_states(self, configuration):
-        """Return the states of the chain's nodes of a configuration; UserError as `states`."""
-        return self.chain.states(self.states(configuration))
-
     def configuration_at(self, node_states):
         """Return the widths at the given states of the chain's nodes, a tuple of ints."""
         return self.configuration(self.chain.choices(node_states))

@@ -26,7 +26,6 @@ class BudgetedChain:
     resources: np.ndarray
     budgets: np.ndarray
     scales: np.ndarray
-    offset: float  # the sum of the best scores of the nodes
     origin: tuple  # per node but the dummies, the states of the input that have a score
 
     @classmethod
@@ -55,8 +54,7 @@ class BudgetedChain:
         ]
         parts, budgets, scales = map(np.array, zip(*scaled, strict=True))
         relative = pad([potential - most for potential, most in zip(scores, best, strict=True)])
-        offset = float(sum(best))
-        return cls(relative, transitions, parts, budgets, scales, offset, tuple(origin))
+        return cls(relative, transitions, parts, budgets, scales, tuple(origin))
 
     def input_states(self, states):
         """Return states of this chain as states of the input, a tuple of ints."""

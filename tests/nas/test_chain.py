@@ -158,13 +158,15 @@ def test_simpler_searches_answer_configurations_that_fit_together(space):
     uniform = baselines.widest_uniform(space, unary, constraints)
     assert uniform is None or constraints[0].admits(uniform.latency_ms)
     if uniform and uniform.widths in space.uniform_multipliers():  # else interpolated
-        answers.append(replace(uniform, states=tuple(space.node_states(uniform.widths))))
+        answers.append(
+            replace(uniform, states=tuple(space.chain.states(space.states(uniform.widths))))
+        )
     assert len(answers) >= 21
     best = ows.search_all(unary, constraints).score
     for answer in filter(None, answers):
         configuration = space.configuration_at(answer.states)
         assert table.predict(configuration) == pytest.approx(answer.latency_ms)
-        assert tuple(space.node_states(configuration)) == answer.states
+        assert tuple(space.chain.states(space.states(configuration))) == answer.states
         assert answer.score <= best + 1e-12
 
 
