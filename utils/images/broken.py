@@ -21,30 +21,36 @@ def good_images(batches, keys, dataset, fill, to_numpy):
     """Yield the batches (images, labels) of keys without their broken images.
 
     fill:     whether the next good image of the batch replaces a broken one, so that every batch
-              stays full; otherwise its row is left out, and so is a batch without good images
+              stays full, and the last good batch one without good images; otherwise rows of broken
+              images are left out, and so is a batch without good ones
     to_numpy: turns a framework's labels into an array
     Warns of each broken image once and, when the batches end, of how many there were.
-    Raises UserError if a batch cannot be filled.
+    Raises UserError if a batch cannot be filled, as none before it had a good image.
     """
-    broken, good = 0, 0
+    broken, good, last = 0, 0, None
     try:
         for of_batch, (images, labels) in zip(keys, batches, strict=True):
             is_good = to_numpy(labels) != BROKEN
             good += is_good.sum()
             if is_good.all():
-                yield images, labels
+                last = images, labels
+                yield last
                 continue
             for row in np.flatnonzero(~is_good):
                 broken += 1
                 _name_once(dataset, of_batch[row][1])
             rows = np.flatnonzero(is_good)
-            if fill:
-                if not len(rows):
+            if fill and not len(rows):
+                if last is None:
                     raise UserError(f"none of the {len(labels)} images of a batch can be read")
+                yield last
+                continue
+            if fill:
                 following = np.searchsorted(rows, np.arange(len(labels)))
                 rows = rows[following % len(rows)]
             if len(rows):
-                yield images[rows], labels[rows]
+                last = images[rows], labels[rows]
+                yield last
     finally:
         if broken:
             warn_from_any(f"broken images skipped: {broken} of {broken + good}")

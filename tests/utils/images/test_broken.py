@@ -82,9 +82,18 @@ def test_validation_leaves_broken_images_out(read, workers, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
+def test_the_last_good_batch_takes_the_place_of_one_without_good_images(read, workers, tmp_path):
+    """Oracle: by hand: the fourth batch, 12 to 15, is the third again, where 8 is broken too."""
+    broken = PartlyBroken({8, *range(12, 16)}, tmp_path)
+    labels = [of_batch.tolist() for _, of_batch in read(broken, KEYS, workers)]
+    assert labels[1:5] == [[4, 5, 6, 7], [9, 9, 10, 11], [9, 9, 10, 11], [16, 17, 18, 19]]
+    assert len(labels) == 10
+
+
+@pytest.mark.parametrize("workers", [0, 2])
 def test_without_good_images_there_is_an_error(read, workers, tmp_path):
     """Oracle: their number is in the message, and no worker stays; validation has no batch."""
-    broken = PartlyBroken(set(range(12, 16)), tmp_path)
+    broken = PartlyBroken(set(range(4)), tmp_path)
     with pytest.raises(UserError, match="none of the 4 images of a batch can be read"):
         read(broken, KEYS, workers)
     assert read(PartlyBroken(set(range(40)), tmp_path), KEYS, workers, fill=False) == []
