@@ -77,7 +77,7 @@ from pipeline.latency.samples import answers_in, drawn_in, drift, load_samples, 
 from pipeline.latency.samples_file import SamplesFile, begun_metadata
 from pipeline.latency.stopping_check import StoppingCheck
 from pipeline.latency.verdict import open_target, reference_of, resolution_as_text
-from utils.atomic_files import is_special, remove_leftovers
+from utils.atomic_files import is_special, own_descriptor, remove_leftovers
 from utils.command_line import Parser
 from utils.devices import open_device
 from utils.devices.bench import Bench
@@ -107,7 +107,9 @@ def generate(args):
             draws = draw_configurations(
                 space, args.seed, design_of(drawn), args.repetitions, recorded
             )
-            networks = map(space.network_of, itertools.islice(draws, total - done))
+            networks = map(
+                space.network_of, itertools.islice(draws, min(total - done, sys.maxsize))
+            )
             largest = space.network_of(space.largest)
             rng = np.random.default_rng((args.seed, done, 1))  # the order within the rounds
             file.note(state_before=device.state())
@@ -274,7 +276,7 @@ def main(argv=None):
     Where it writes a file to /dev/stdout, what it prints goes to the standard error.
     """
     args = build_parser().parse_args(argv)
-    is_output = "/dev/stdout" in map(str, vars(args).values())
+    is_output = 1 in map(own_descriptor, vars(args).values())
     with contextlib.redirect_stdout(sys.stderr) if is_output else contextlib.nullcontext():
         args.run(args)
 

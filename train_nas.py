@@ -45,7 +45,6 @@ from pipeline.search.comparison import answers_of, compare_baselines
 from pipeline.search.folder import SearchFolder
 from pipeline.search.limits import open_limits, search_space_of, warn_of_loose, warn_of_unsampled
 from pipeline.search.options import parse_options
-from utils.checkpoints import refuse_not_finite
 from utils.digest import digest_of
 from utils.errors import UserError, exits_with_one_line
 from utils.formatting import within
@@ -157,7 +156,8 @@ def train_epoch(options, net, search, train, start, folder, estimate):
         done = step + 1
         if run.checkpoint_steps and done % run.checkpoint_steps == 0 and done < steps:
             position = replace(start, epoch=epoch, step=done, loss_sums=sums)
-            supernet_checkpoints.save(options, net, search, position)
+            arrays = supernet_checkpoints.finite_arrays(options, net, position)
+            supernet_checkpoints.save(options, arrays, search, position)
     images = (steps - start.step) * schedule.batch_size
     means = {name: total / steps for name, total in sums.items()}
     return means, images / (time.perf_counter() - begun)
@@ -176,10 +176,10 @@ def train_epochs(options, net, search, limits, data, start, folder):
         accuracies = net.accuracies([search.space.largest, line["configuration"]], train, val)
         line |= dict(zip(("accuracy_full", "accuracy"), accuracies, strict=True))
         done = Position(epoch + 1, origin=start.origin)
-        refuse_not_finite(net.to_arrays(), supernet_checkpoints.path_of(options, done))
+        arrays = supernet_checkpoints.finite_arrays(options, net, done)
         folder.append_result(line)
         folder.curves.scalars(epoch + 1, curves_of(line))
-        supernet_checkpoints.save(options, net, search, done)
+        supernet_checkpoints.save(options, arrays, search, done)
         losses = ", ".join(f"{name} {loss:.3f}" for name, loss in means.items())
         tqdm.write(
             f"epoch {epoch + 1}/{epochs}: losses {losses}; accuracy full "

@@ -139,9 +139,9 @@ class Description:
 
     @property
     def sha256(self):
-        """The digest of what it computes, in hexadecimal digits.
+        """The digest of its operations, names included, in hexadecimal digits.
 
-        Fields at their defaults do not count, so that new ones leave it as it is.
+        Files state it. So fields at their defaults do not count: new ones leave it as it is.
         """
         found = hashlib.sha256(self.activation.encode())
         for each in self.operations:
@@ -170,11 +170,11 @@ class Description:
         scaled = re.fullmatch(rf"\s*(?:({NUMBER})\s*[x×*]\s*)?{name}\s*", text, re.I)
         if scaled:
             multiplier = float(scaled[1] or 1)
-            if not 0 < multiplier < np.inf:
-                raise UserError(
-                    f"configuration {text!r}: the multiplier must be greater than 0 and finite"
-                )
-            return self.check(self.scaled(multiplier))
+            if not multiplier > 0:
+                raise UserError(f"configuration {text!r}: the multiplier must be greater than 0")
+            if multiplier * max(self.base_widths) > MOST_CHANNELS:
+                raise UserError(f"configuration {text!r}: a width is at most {MOST_CHANNELS}")
+            return self.scaled(multiplier)
         body = text.strip()
         if (body[:1], body[-1:]) in {("(", ")"), ("[", "]")}:
             body = body[1:-1]

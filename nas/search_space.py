@@ -258,7 +258,9 @@ class SearchSpace:
         name = checked(fields.get("network", cls.network), str, place)
         space = checked({**fields, "network": permitted(name, place)}, cls, place)
         if sha256 is not None and sha256 != space.description.sha256:
-            raise UserError(f"{place}: {space.network} describes another network now than then")
+            raise UserError(
+                f"{place}: {space.network} no longer describes the network that this was made for"
+            )
         return space
 
     @classmethod

@@ -172,5 +172,8 @@ def test_what_was_measured_or_trained_of_a_file_that_has_changed_is_refused(
                             "--from-supernet", folder / "search"]),
     ):  # fmt: skip
         line = fails(capsys, main, [*command, "--network", changed])
-        assert f"{changed} describes another network now than then" in line
+        assert f"{changed} no longer describes the network that this was made for" in line
+    space = ["--min-width", "0.25", "--max-width", "1", "--levels", "3", "--network", changed]
+    line = fails(capsys, latency.main, ["generate", *DEVICE, *SIZES, *space, "-N", 10, samples])
+    assert "begun with other settings: description in the network's file was" in line
     latency.main(["report", "--network", str(same), str(model), str(tmp_path / "x.html")])

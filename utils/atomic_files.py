@@ -63,16 +63,19 @@ def is_special(path):
     return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
 
 
+def own_descriptor(path):
+    """Return the number of the open file of this process that a path names; None for any other."""
+    named = re.fullmatch(r"/(?:dev|proc/self)/fd/(\d+)", str(path))
+    return int(named[1]) if named else OWN.get(str(path))
+
+
 def open_special(path, mode="wb", encoding=None, buffering=-1):
     """Open what is_special for writing, as `open` does.
 
     An open file of this process is shared: opened anew, one that the shell redirects to would lose
     what it holds, and be written over from its start.
     """
-    number = OWN.get(str(path))
-    if number is None:
-        own = re.fullmatch(r"/(?:dev|proc/self)/fd/(\d+)", str(path))
-        number = own and int(own[1])
+    number = own_descriptor(path)
     target = path if number is None else os.dup(number)
     return open(target, mode, encoding=encoding, buffering=buffering)
 

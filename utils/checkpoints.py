@@ -56,7 +56,7 @@ def _by_progress(folder):
 
 
 def refuse_not_finite(arrays, path):
-    """Raise UserError, before a path is written, if one of {name: array} has such numbers."""
+    """Raise UserError, before a path is written, if one of {name: array} holds NaN or infinity."""
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise UserError(

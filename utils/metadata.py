@@ -255,6 +255,8 @@ def first_difference(ours, theirs, name=""):
             if difference:
                 return difference
         elif one != other and not _may_be_the_same(key, one, other):
+            if key == NETWORK_DIGEST:
+                return "description in the network's file", str(one)[:12], str(other)[:12]
             return full_name, one, other
     return None
 

@@ -35,7 +35,7 @@ class SeedNoise:
 
     @property
     def ratio(self):
-        """The noise between seeds, relative to that between configurations; NaN if all agree."""
+        """The noise between seeds, relative to that between configurations; NaN without that."""
         return self.seeds / self.configurations if self.configurations else np.nan
 
     def __str__(self):

@@ -42,8 +42,8 @@ class CrossValidator:
         configurations, self.latencies_ms = check_samples(samples)
         self.configurations = np.array(configurations)
         self.counts = count_matrix(space, configurations)
-        numbers = {}
-        self._network = [numbers.setdefault(each, len(numbers)) for each in configurations]
+        first = {each: index for index, each in reversed(list(enumerate(configurations)))}
+        self._first = sorted(first.values())
         self.fold_of = split_folds(configurations, folds, rng)
         self.folds = folds
         self._problems = [self._problem(self.fold_of != fold) for fold in range(folds)]
@@ -70,12 +70,11 @@ class CrossValidator:
     def of_networks(self, predicted_ms):
         """Return (predicted, measured) latencies in ms of the different networks, (n,) each.
 
-        predicted_ms: of all samples. A network that was timed repeatedly counts once, at the mean
-        of its latencies: its errors are not independent.
+        predicted_ms: of all samples. A network that was timed repeatedly counts once, by its first
+        timing: its errors are not independent, and the mean of several timings is closer to the
+        prediction than a new one will be.
         """
-        _, first = np.unique(self._network, return_index=True)
-        times = np.bincount(self._network)
-        return predicted_ms[first], np.bincount(self._network, self.latencies_ms) / times
+        return predicted_ms[self._first], self.latencies_ms[self._first]
 
     def error(self, predicted_ms):
         """Return (relative error, its standard error) of cross-validated predictions in ms."""

@@ -78,7 +78,7 @@ def save(training, folder, name, values):
         training.save_parameters(params)
         values = values | {"parameters": digest(params)}
         arrays = training.optimiser_arrays()
-        checkpoints.refuse_not_finite(arrays, states)
+        checkpoints.refuse_not_finite(arrays, paths(folder, name)[1])
         checkpoints.save(states, arrays, values)
     except (UserError, OSError):  # the disk is full, or the training diverged
         params.unlink(missing_ok=True)

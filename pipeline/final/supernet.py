@@ -12,7 +12,7 @@ from utils.digest import Digest, digest
 from utils.errors import UserError
 from utils.json_types import Natural, Positive, checked
 from utils.metadata import same_network
-from utils.progress import warn
+from utils.progress import warn_first
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -60,7 +60,7 @@ def open_source(options, begun):
         supernet = open_supernet(folder, options.network, source)
         source, trained_at = supernet.source, supernet.space.input_size
         if not begun and trained_at != options.data.input_size:
-            warn(
+            warn_first(
                 f"{folder} was searched and trained at {trained_at}×{trained_at} pixels, and its "
                 f"latency is of that size: --input-size {trained_at}?"
             )
@@ -76,17 +76,18 @@ def open_source(options, begun):
 def _check_same_folder(folder, source):
     """Raise UserError if a run to be resumed started from another folder's checkpoint.
 
-    Its name tells, and the checkpoint, as far as it is still there.
+    The checkpoint tells; the folder's name, where it is gone.
     """
+    path = source and checkpoints.checkpoint_path(folder, source.epoch, source.step)
+    if path and path.is_file():
+        _check_is(source, path, digest(path))
+        return
     began = Path(source.folder).name if source else "random weights"
     if began != Path(folder).name:
         raise UserError(
             f"the run to be resumed started from {began}, not from {folder}: leave out "
             "--from-supernet, or begin in another --save-dir"
         )
-    path = checkpoints.checkpoint_path(folder, source.epoch, source.step)
-    if path.is_file():
-        _check_is(source, path, digest(path))
 
 
 def _check_is(source, path, sha256):

@@ -47,20 +47,20 @@ class Values(msgspec.Struct, frozen=True):
     init: Origin | None = None
 
 
-def path_of(options, position):
-    """Return the path of the checkpoint of a position."""
-    return checkpoints.checkpoint_path(options.run.expname, position.epoch, position.step)
+def finite_arrays(options, net, position):
+    """Return a network's arrays, for a checkpoint; UserError if they are not finite."""
+    arrays = net.to_arrays()
+    path = checkpoints.checkpoint_path(options.run.expname, position.epoch, position.step)
+    checkpoints.refuse_not_finite(arrays, path)
+    return arrays
 
 
-def save(options, net, search, position):
+def save(options, arrays, search, position):
     """Write the checkpoint of a position; --keep less one of the older ones are left.
 
-    options: the settings.Options of the run
-    If several processes train together, the first one writes. Raises UserError, with all of them
-    left as they are, if weights are not finite.
+    options: the settings.Options of the run; arrays: the network's finite_arrays
+    If several processes train together, the first one writes.
     """
-    path, arrays = path_of(options, position), net.to_arrays()
-    checkpoints.refuse_not_finite(arrays, path)
     if rank():
         return
     values = Values(
@@ -76,6 +76,7 @@ def save(options, net, search, position):
         init=position.origin,
     )
     windows = {WINDOWS + name: array for name, array in search.to_arrays().items()}
+    path = checkpoints.checkpoint_path(options.run.expname, position.epoch, position.step)
     checkpoints.save(path, arrays | windows, msgspec.to_builtins(values))
     checkpoints.keep_newest(options.run.expname, options.run.keep)
 

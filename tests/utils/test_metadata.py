@@ -135,7 +135,7 @@ def test_a_networks_file_may_have_moved_and_a_program_may_not():
     other = here | {"network": "./yours.py"}
     assert first_difference(here, other, "space") == ("space.network", "./mine.py", "./yours.py")
     changed = [here | {"network_sha256": digest} for digest in ("a", "b")]
-    assert first_difference(*changed) == ("network_sha256", "a", "b")
+    assert first_difference(*changed) == ("description in the network's file", "a", "b")
     assert first_difference(here, changed[0]) is None  # a file from before it was stated
     command, moved = ({"command": f"{folder}/time.py"} for folder in (".", "/a"))
     assert first_difference(command, moved) == ("command", "./time.py", "/a/time.py")

@@ -12,7 +12,7 @@ import resource
 import sys
 import time
 
-# Of a container: the files of its limit and its use, the latter with files that can be let go of.
+# Of a container: the files of its limit and its use, the latter with caches of files.
 # Versions 2 and 1 of Linux's control groups.
 CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -43,7 +43,7 @@ def cpu_state():
 
 
 def free_memory_bytes():
-    """Return how many bytes this process can still have: of the machine, container and ulimit."""
+    """Return how many bytes this process can allocate: what machine, container and ulimit leave."""
     free = [_available_bytes()]
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY:

@@ -8,7 +8,7 @@ the number of workers.
 import numpy as np
 
 from utils.errors import UserError
-from utils.progress import warn_from_any
+from utils.progress import warn, warn_from_any
 
 BROKEN = -1  # label of an image that cannot be read
 
@@ -24,10 +24,13 @@ def good_images(batches, keys, dataset, fill, to_numpy):
               stays full, and the last good batch one without good images; otherwise rows of broken
               images are left out, and so is a batch without good ones
     to_numpy: turns a framework's labels into an array
-    Warns of each broken image once and, when the batches end, of how many there were.
+    Warns of each broken image once and, when the batches end, of how many there were. Of processes
+    that train together the first one does so; where batches are not filled, as of validation, all:
+    each has the same share of the images every time.
     Raises UserError if a batch cannot be filled, as none before it had a good image.
     """
     broken, good, last = 0, 0, None
+    tell = warn if fill else warn_from_any
     try:
         for of_batch, (images, labels) in zip(keys, batches, strict=True):
             is_good = to_numpy(labels) != BROKEN
@@ -38,7 +41,7 @@ def good_images(batches, keys, dataset, fill, to_numpy):
                 continue
             for row in np.flatnonzero(~is_good):
                 broken += 1
-                _name_once(dataset, of_batch[row][1])
+                _name_once(dataset, of_batch[row][1], tell)
             rows = np.flatnonzero(is_good)
             if fill and not len(rows):
                 if last is None:
@@ -53,16 +56,16 @@ def good_images(batches, keys, dataset, fill, to_numpy):
                 yield last
     finally:
         if broken:
-            warn_from_any(f"broken images skipped: {broken} of {broken + good}")
+            tell(f"broken images skipped: {broken} of {broken + good}")
 
 
-def _name_once(dataset, index):
+def _name_once(dataset, index, tell):
     """Warn of a broken image unless it has been named before."""
     where = dataset.where(index)
     if where not in _named:
         _named.add(where)
         why = dataset.why_broken(index)
-        warn_from_any(f"{where} is not a readable image and is skipped: {why}")
+        tell(f"{where} is not a readable image and is skipped: {why}")
 
 
 _named = set()  # where the broken images are that a warning has named

@@ -53,7 +53,7 @@ def test_each_network_is_predicted_by_a_table_that_lacks_its_fold():
 def test_error_and_its_standard_error():
     """Oracle: the spread of the error over 300 repetitions."""
     validator = object.__new__(CrossValidator)
-    validator._network = list(range(80))
+    validator._first = list(range(80))
     rng = np.random.default_rng(2)
     errors, stated = [], []
     for _ in range(300):

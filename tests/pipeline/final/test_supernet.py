@@ -101,6 +101,10 @@ def test_a_resumed_run_reads_the_folder_only_for_a_teacher(folder):
     for text in (taught, f"--from-supernet {folder}"):
         with pytest.raises(UserError, match=r"-0004\.npz is not the checkpoint that the run"):
             open_source(options_of(text), begun)
+    write_supernet(folder)
+    moved = folder.rename(folder.with_name("moved"))
+    assert open_source(options_of(f"--from-supernet {moved}"), begun)[0].source == begun[1]
+    moved.rename(folder)
     shutil.rmtree(folder)
     options, supernet = open_source(options_of(f"--from-supernet {folder}"), begun)
     assert supernet is None

@@ -44,7 +44,7 @@ def saved(tmp_path):
     search = open_search()
     rng = np.random.default_rng(0)
     search.record(rng.integers(SPACE.sizes, size=(30, 3)), rng.random(30), np.zeros(30))
-    supernet_checkpoints.save(options(tmp_path), Net(), search, Position(1, 2, SUMS))
+    supernet_checkpoints.save(options(tmp_path), Net().to_arrays(), search, Position(1, 2, SUMS))
     return tmp_path
 
 
@@ -155,5 +155,5 @@ def test_of_a_damaged_newest_checkpoint_the_one_before_is_offered(saved):
 
 def test_other_processes_save_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.search.checkpoints.rank", lambda: 1)
-    supernet_checkpoints.save(options(tmp_path), Net(), open_search(), Position(1))
+    supernet_checkpoints.save(options(tmp_path), Net().to_arrays(), open_search(), Position(1))
     assert not list(tmp_path.iterdir())
