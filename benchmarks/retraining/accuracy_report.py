@@ -200,9 +200,11 @@ def _draw_curve(axes, method, points, is_faint, worst):
     """Draw a method's points; worst: the error at which the axis ends."""
     colour, marker = STYLES[method]
     x, y, noise = np.array(points).T
-    is_ours = method == DEFAULT
+    is_ours, name = method == DEFAULT, method
     beyond = (y > worst).sum()
-    label = f"{method} ({beyond} of {len(y)} below)" if beyond else method
+    if is_ours:
+        name += " (the default)"
+    label = f"{name} ({beyond} of {len(y)} below)" if beyond else name
     if not is_faint:
         axes.errorbar(x, y, noise, fmt="none", ecolor=colour, elinewidth=1, capsize=2, alpha=0.5)
     axes.plot(
