@@ -100,16 +100,15 @@ def search(framework):
 def measure(configurations):
     """Time configurations together; return the results of latency.py, in their order.
 
-    Latencies are those at the machine speed at which the table was measured: it may change between
-    two groups of networks.
+    Latencies are those at one machine speed, the reference network's median: the speed may change
+    between two groups of networks.
     """
     widths = [",".join(map(str, configuration)) for configuration in configurations]
-    table = ["--latency-model", FOLDER / "model.jsonl"]
-    printed = benchmark(*DEVICE, *NETWORK, *table, "--iterations", 30, *widths, shown=True)
-    results = {
-        tuple(each["configuration"]): each | {"latency_ms": each["at_table_speed_ms"]}
-        for each in printed["results"]
-    }
+    timed = benchmark(*DEVICE, *NETWORK, "--iterations", 30, *widths, shown=True)["results"]
+    level_ms = np.median([each["reference_ms"] for each in timed])
+    for each in timed:
+        each["latency_ms"] *= level_ms / each["reference_ms"]
+    results = {tuple(each["configuration"]): each for each in timed}
     return [results[configuration] for configuration in configurations]
 
 
