@@ -31,6 +31,7 @@ import numpy as np
 from nas.latency_table import LatencyTable
 from nas.latency_target import all_multipliers
 from pipeline.latency.plots import plot_latency_table
+from pipeline.latency.samples import without_drift
 from pipeline.search.plots import plot_widths
 from utils.errors import UserError, exits_with_one_line
 from utils.json_lines import read_lines, write_lines
@@ -105,10 +106,12 @@ def measure(configurations):
     """
     widths = [",".join(map(str, configuration)) for configuration in configurations]
     timed = benchmark(*DEVICE, *NETWORK, "--iterations", 30, *widths, shown=True)["results"]
-    level_ms = np.median([each["reference_ms"] for each in timed])
-    for each in timed:
-        each["latency_ms"] *= level_ms / each["reference_ms"]
-    results = {tuple(each["configuration"]): each for each in timed}
+    recorded = [(tuple(each["configuration"]), each["latency_ms"], each) for each in timed]
+    latencies_ms = dict(without_drift(recorded)[0])
+    results = {
+        configuration: each | {"latency_ms": latencies_ms[configuration]}
+        for configuration, _, each in recorded
+    }
     return [results[configuration] for configuration in configurations]
 
 

@@ -50,9 +50,9 @@ def front(unary, pairwise, others=(), samples=200, capacity=CAPACITY, progress=i
         no_bounds = np.empty((0, 1))
         _, states, dropped, _ = undominated(chain, no_bounds, -np.inf, capacity)
         complete = dropped == -np.inf
-    if complete and not len(states):
-        raise InfeasibleError("no configuration has a finite latency")
     if complete:
+        if not len(states):
+            raise InfeasibleError("no configuration has a finite latency")
         states = np.array([chain.input_states(row) for row in states])
         gaps = np.zeros(len(states))
     else:

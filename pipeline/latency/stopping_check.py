@@ -28,8 +28,10 @@ class StoppingCheck:
         recorded: (configuration, latency in ms, details) of the samples so far
         """
         count = len({configuration for configuration, *_ in recorded})  # repetitions say little
-        if self.target is None or count < (next_check(0) if last else self._due):
-            if self.target is not None and last:
+        if self.target is None:
+            return False
+        if count < (next_check(0) if last else self._due):
+            if last:
                 warn(
                     f"{count} different networks are too few to check --until {self.target:g}: "
                     f"{next_check(0)} are needed"

@@ -43,17 +43,16 @@ def good_images(batches, keys, dataset, fill, to_numpy):
                 broken += 1
                 _name_once(dataset, of_batch[row][1], tell)
             rows = np.flatnonzero(is_good)
-            if fill and not len(rows):
-                if last is None:
-                    raise UserError(f"none of the {len(labels)} images of a batch can be read")
-                yield last
-                continue
-            if fill:
-                following = np.searchsorted(rows, np.arange(len(labels)))
-                rows = rows[following % len(rows)]
             if len(rows):
+                if fill:
+                    following = np.searchsorted(rows, np.arange(len(labels)))
+                    rows = rows[following % len(rows)]
                 last = images[rows], labels[rows]
-                yield last
+            elif not fill:
+                continue
+            elif last is None:
+                raise UserError(f"none of the {len(labels)} images of a batch can be read")
+            yield last
     finally:
         if broken:
             tell(f"broken images skipped: {broken} of {broken + good}")
