@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
@@ -87,6 +88,8 @@ def become_worker():
     """Make this process, which reads data for its parent, end with it, silently."""
     sys.excepthook = _tell_unless_parent_left
     end_with_parent()
+    # A result for a parent that has ended: multiprocessing would print a traceback.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 
 def _tell_unless_parent_left(kind, *details):

@@ -1,5 +1,6 @@
 """Forty numbered images, what may happen when one is read, and this process' children."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -36,6 +37,13 @@ def die():
 
 def hang():
     time.sleep(1000)
+
+
+def outlive_the_parent():
+    """Return as soon as the parent has ended: before a watch that looks every second sees it."""
+    parent = multiprocessing.parent_process().pid
+    while os.getppid() == parent:
+        time.sleep(0.001)
 
 
 def children(patience_s=5):

@@ -18,6 +18,7 @@ from tests.helpers.numbered_images import (
     fail,
     group,
     hang,
+    outlive_the_parent,
     running_children,
 )
 from utils.errors import UserError
@@ -86,22 +87,27 @@ def test_no_worker_outlives_a_closed_reader(batches):
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "last"),
-    [(signal.SIGINT, 130, "interrupted\n"), (signal.SIGTERM, -signal.SIGTERM, "")],
+    ("at_17", "number", "status", "last"),
+    [
+        (hang, signal.SIGINT, 130, "interrupted\n"),
+        (hang, signal.SIGTERM, -signal.SIGTERM, ""),
+        (outlive_the_parent, signal.SIGKILL, -signal.SIGKILL, ""),  # and sends a batch to nobody
+    ],
 )
-def test_a_signal_ends_everything(batches, number, status, last):
+def test_a_signal_ends_everything(batches, at_17, number, status, last):
     """Oracle: the status, one line at most, and soon no process of the group is left.
 
-    The interrupt goes to all processes, as a terminal sends it, the other to the first one only.
+    The interrupt goes to all processes, as a terminal sends it, the others to the first one only.
     """
+    what = at_17.__name__
     code = (
         "import sys; sys.path.insert(0, '.')\n"
-        "from tests.helpers.numbered_images import KEYS, Numbers, hang\n"
+        f"from tests.helpers.numbered_images import KEYS, Numbers, {what}\n"
         f"from {batches.__module__} import batches\n"
         "from utils.errors import exits_with_one_line\n"
         "@exits_with_one_line\n"
         "def main():\n"
-        "    for _ in batches(Numbers(hang), KEYS, workers=2): print('batch', flush=True)\n"
+        f"    for _ in batches(Numbers({what}), KEYS, workers=2): print('batch', flush=True)\n"
         "main()"
     )
     process = subprocess.Popen(
