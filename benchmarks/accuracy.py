@@ -15,7 +15,8 @@ bisection; and as they are here, by --scores fitted; and, if `make peers` has in
 Torch-Pruning (magnitude, Taylor) and Model-Optimizer's FastNAS on the widest network, trained. All
 OWS answers of a seed come from one supernet; AOWS trains its own per target, from OWS's warm-up on.
 "OWS, trained" and "AOWS, trained" start at the trained widest network instead, and take half the
-epochs; "means" and "monotone" are other scores of the same supernet as "OWS, trained".
+epochs; "means" and "monotone" are other scores of the same supernet as "OWS, trained". The default,
+"monotone", is asked for a target of 65 %, too: is it as good as the widest network there?
 All answers are measured together at the end.
 
 It resumes after a kill: output/accuracy/jobs.jsonl lists the finished jobs. It writes

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.retraining.accuracy_methods import SEARCHED, SHIPPED, SUPERNETS, UNIFORM, WIDEST
+from benchmarks.retraining.accuracy_methods import (
+    DEFAULT,
+    OURS,
+    SEARCHED,
+    SUPERNETS,
+    UNIFORM,
+    WIDEST,
+)
 from benchmarks.retraining.device_table import DeviceTable
 from benchmarks.retraining.jobs import Job, run_command
 from benchmarks.retraining.peer_jobs import PEERS, job_name, peer_job
@@ -33,17 +40,19 @@ class Benchmark:
     def jobs(self):
         """Return all jobs, in the order in which they should start.
 
-        First what is shipped beside uniform networks, by all seeds; then the others, seed by seed.
+        First ours and uniform networks, by all seeds; then the others, seed by seed.
         """
         jobs, seeds, targets = [self.table_job()], self.settings.seeds, self.settings.targets
         for seed in seeds:
             jobs.append(self._training(seed, 1, WIDEST))
-            jobs.append(self._supernet_job(seed, SEARCHED[SHIPPED].supernet))
+            jobs.append(self._supernet_job(seed, SEARCHED[DEFAULT].supernet))
             for target in targets:
-                jobs.append(self._question(seed, target, SHIPPED))
-                jobs += [self._training(seed, target, method) for method in (UNIFORM, SHIPPED)]
+                jobs += [self._question(seed, target, method) for method in OURS]
+                jobs += [self._training(seed, target, method) for method in (UNIFORM, *OURS)]
+            alone = (seed, self.settings.default_target, DEFAULT)
+            jobs += [self._question(*alone), self._training(*alone)]
         adaptive = [kind for kind in SUPERNETS if SUPERNETS[kind].is_adaptive]
-        others = [method for method in SEARCHED if method != SHIPPED]
+        others = [method for method in SEARCHED if method not in OURS]
         for seed in seeds:
             jobs += [peer_job(self, seed, peer, widest_of(seed)) for peer in self.peers]
             jobs.append(self._supernet_job(seed, "OWS"))
@@ -287,9 +296,9 @@ def supernet_name(seed, kind, target=None):
     return f"supernet/{seed}/{kind}" if is_shared else f"supernet/{seed}/{target}/{kind}"
 
 
-def shipped_supernet(seed):
-    """Return the name of the job that trains the supernet of the shipped method."""
-    return supernet_name(seed, SEARCHED[SHIPPED].supernet)
+def trained_supernet(seed):
+    """Return the name of the job that trains a supernet from the widest network, for OWS."""
+    return supernet_name(seed, SEARCHED[DEFAULT].supernet)
 
 
 def ows_of(seed):

@@ -24,22 +24,22 @@ class SupernetKind:
 
 
 PAPER = ("--scores", "means", "--search", "lagrangian")
-OURS = ("--scores", "fitted")
+BY_FITTED = ("--scores", "fitted")
 SUPERNETS = {
     "OWS": SupernetKind(PAPER),
-    "OWS, trained": SupernetKind(OURS, starts_trained=True),
+    "OWS, trained": SupernetKind(BY_FITTED, starts_trained=True),
     "AOWS, paper": SupernetKind(PAPER, is_adaptive=True),
-    "AOWS": SupernetKind(OURS, is_adaptive=True),
-    "AOWS, trained": SupernetKind(OURS, is_adaptive=True, starts_trained=True),
+    "AOWS": SupernetKind(BY_FITTED, is_adaptive=True),
+    "AOWS, trained": SupernetKind(BY_FITTED, is_adaptive=True, starts_trained=True),
 }
-OF_OURS = ("OWS", "AOWS", "OWS, trained", "AOWS, trained")
+WITH_FITTED = ("OWS", "AOWS", "OWS, trained", "AOWS, trained")
 SEARCHED = {
     "random": Method("OWS", "random", PAPER),
     "greedy": Method("OWS", "greedy", PAPER),
     "OWS, paper": Method("OWS", "lagrangian", PAPER),
     "AOWS, paper": Method("AOWS, paper", "lagrangian", PAPER),
-    **{name: Method(name, "exact", OURS) for name in OF_OURS},
-    # The shipped method's supernet, asked by other scores: which ones should be the default?
+    **{name: Method(name, "exact", BY_FITTED) for name in WITH_FITTED},
+    # The supernet of "OWS, trained", asked by other scores: which ones should be the default?
     "OWS, trained, means": Method("OWS, trained", "exact", ("--scores", "means")),
     "OWS, trained, monotone": Method("OWS, trained", "exact", ("--scores", "monotone")),
     # A simpler search of the same scores.
@@ -48,4 +48,4 @@ SEARCHED = {
 UNIFORM, WIDEST = "uniform", "widest"
 METHODS = (UNIFORM, *SEARCHED, *PEERS)
 # The others are compared with both: with fitted scores, and with the default ones.
-SHIPPED, DEFAULT = "OWS, trained", "OWS, trained, monotone"
+OURS = FITTED, DEFAULT = "OWS, trained", "OWS, trained, monotone"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.retraining.accuracy_methods import DEFAULT, METHODS, SHIPPED, WIDEST
+from benchmarks.retraining.accuracy_methods import DEFAULT, METHODS, OURS, WIDEST
 from benchmarks.retraining.paired import WITHIN, Paired
 from benchmarks.retraining.reports import unfinished, write_results
 from utils.figures import new_figure, save_figure
@@ -53,7 +53,7 @@ def as_markdown(rows, missing, setting):
         "Won: cells of a target and a seed, without those of equal values, as of equal widths.",
         "",
     ]
-    for ours in (SHIPPED, DEFAULT):
+    for ours in OURS:
         lines += [*_comparison(rows, ours), ""]
     lines += [*_cells(rows), ""]
     shared = [row for row in rows if "same_as" in row]

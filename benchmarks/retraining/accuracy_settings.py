@@ -18,6 +18,7 @@ class Settings:
     space: tuple[str, ...]  # options of latency.py
     samples: int  # networks timed for the latency table
     targets: tuple[float, ...]  # of the widest network's predicted latency; the first go first
+    default_target: float  # likewise, of the default method alone: is it as good as the widest?
     seeds: tuple[int, ...]
     supernet_epochs: int
     warmup: int  # epochs of these, whose widths AOWS draws uniformly
@@ -34,6 +35,7 @@ FULL = Settings(
     space=("--min-width", "0.05", "--max-width", "0.5", "--levels", "11"),
     samples=240,
     targets=(0.35, 0.25, 0.5, 0.7),
+    default_target=0.65,
     seeds=(0, 1, 2, 3, 4),
     supernet_epochs=6,
     warmup=3,
@@ -48,6 +50,7 @@ MINIATURE = Settings(
     space=("--min-width", "0.1", "--max-width", "0.7", "--levels", "3"),
     samples=20,
     targets=(0.5,),
+    default_target=0.8,
     seeds=(0,),
     supernet_epochs=2,
     warmup=1,

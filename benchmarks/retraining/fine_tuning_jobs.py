@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from benchmarks.retraining.accuracy_jobs import shipped_supernet, widest_of
-from benchmarks.retraining.accuracy_methods import SHIPPED, WIDEST
+from benchmarks.retraining.accuracy_jobs import trained_supernet, widest_of
+from benchmarks.retraining.accuracy_methods import FITTED, WIDEST
 from benchmarks.retraining.following import Following
 from benchmarks.retraining.jobs import Job, finished
 
@@ -49,7 +49,7 @@ class FineTuning(Following):
         The widest network, which SCRATCH and LONG have, is of target 1.
         """
         cells = [(target, seed) for seed in self.seeds for target in self.settings.targets]
-        names = {(SCRATCH, t, s): f"final/{s}/{t}/{SHIPPED}" for t, s in cells}
+        names = {(SCRATCH, t, s): f"final/{s}/{t}/{FITTED}" for t, s in cells}
         names |= {(name, t, s): f"tuned/{s}/{t}/{name}" for name in STARTS for t, s in cells}
         names |= {(SCRATCH, 1, s): widest_of(s) for s in self.seeds}
         return names | {(LONG, 1, s): _long(s) for s in self.seeds}
@@ -64,11 +64,11 @@ class FineTuning(Following):
         others = {job.name: job for job in self.accuracy.jobs()}
         jobs = [others["table"]]
         for seed in self.seeds:
-            jobs += [others[widest_of(seed)], others[shipped_supernet(seed)]]
+            jobs += [others[widest_of(seed)], others[trained_supernet(seed)]]
             jobs.append(self._long_training(seed))
             for target in self.settings.targets:
                 kinds = ("answer", "final")
-                jobs += [others[f"{kind}/{seed}/{target}/{SHIPPED}"] for kind in kinds]
+                jobs += [others[f"{kind}/{seed}/{target}/{FITTED}"] for kind in kinds]
                 jobs += [
                     self._training(name, start, target, seed) for name, start in STARTS.items()
                 ]
@@ -87,9 +87,9 @@ class FineTuning(Following):
 
     def _training(self, name, start, target, seed):
         """Return the job that trains the answer from a supernet's weights."""
-        job, answer = f"tuned/{seed}/{target}/{name}", f"answer/{seed}/{target}/{SHIPPED}"
+        job, answer = f"tuned/{seed}/{target}/{name}", f"answer/{seed}/{target}/{FITTED}"
         # The recipe is that from scratch; but weights that are trained need no warm-up.
-        supernet = self.accuracy.folder_of(shipped_supernet(seed))
+        supernet = self.accuracy.folder_of(trained_supernet(seed))
         options = ["--from-supernet", supernet, "--warmup-epochs", 0]
         options += ["--num-epochs", self.epochs(start)]
         if start.teacher:

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from benchmarks.retraining.accuracy_jobs import QUESTION_COST_S, shipped_supernet, widest_of
-from benchmarks.retraining.accuracy_methods import SHIPPED
+from benchmarks.retraining.accuracy_jobs import QUESTION_COST_S, trained_supernet, widest_of
+from benchmarks.retraining.accuracy_methods import FITTED
 from benchmarks.retraining.device_table import DeviceTable
 from benchmarks.retraining.following import Following
 from benchmarks.retraining.jobs import Job, finished
@@ -42,7 +42,7 @@ class TwoDevices(Following):
             jobs.append(self.accuracy.measuring(_table(device), table, (jobs[-1].name,)))
         for seed in self.seeds:
             jobs.append(replace(others[widest_of(seed)], needs=tuple(map(_table, DEVICES))))
-            jobs.append(others[shipped_supernet(seed)])
+            jobs.append(others[trained_supernet(seed)])
             for target in self.settings.targets:
                 jobs += [self._question(device, target, seed) for device in DEVICES]
                 jobs += [self._training(device, target, seed) for device in DEVICES]
@@ -50,11 +50,11 @@ class TwoDevices(Following):
 
     def _question(self, device, target, seed):
         """Return the job that asks the supernet for the widths for a device."""
-        supernet, table_path = shipped_supernet(seed), self.tables[device].path
+        supernet, table_path = trained_supernet(seed), self.tables[device].path
 
         def run(results):
             target_ms = target * results[_table(device)]["full_ms"]
-            found = self.accuracy.ask(seed, target, SHIPPED, target_ms, table_path)
+            found = self.accuracy.ask(seed, target, FITTED, target_ms, table_path)
             return {"target_ms": target_ms} | found
 
         name = _name("answer", device, target, seed)

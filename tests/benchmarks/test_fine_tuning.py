@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.retraining.accuracy_methods import SHIPPED
+from benchmarks.retraining.accuracy_methods import FITTED
 from benchmarks.retraining.accuracy_settings import FULL, MINIATURE
 from benchmarks.retraining.fine_tuning_jobs import LONG, SCRATCH, STARTS, FineTuning
 from benchmarks.retraining.fine_tuning_report import write_report
@@ -44,7 +44,7 @@ def test_a_training_differs_only_in_where_it_starts(tmp_path, monkeypatch, name,
 
     monkeypatch.setattr(benchmark.accuracy, "train", train)
     (job,) = (j for j in benchmark.jobs() if j.name == f"tuned/1/0.5/{name}")
-    assert job.run({f"answer/1/0.5/{SHIPPED}": {"configuration": [8, 16]}})["configuration"] == [
+    assert job.run({f"answer/1/0.5/{FITTED}": {"configuration": [8, 16]}})["configuration"] == [
         8,
         16,
     ]
@@ -59,7 +59,7 @@ def test_the_report_compares_cells_that_both_have(tmp_path):
     benchmark = FineTuning(FULL, tmp_path)
     with pytest.raises(UserError, match="no training is finished"):
         write_report(benchmark, tmp_path)
-    scratch = {f"final/{seed}/0.5/{SHIPPED}": trained(0.8) for seed in (0, 1)}
+    scratch = {f"final/{seed}/0.5/{FITTED}": trained(0.8) for seed in (0, 1)}
     write_jobs(benchmark.accuracy.jobs_path, {"table": {"full_ms": 1.0}} | scratch)
     accuracies = {0: 0.82, 1: 0.79}
     tuned = {f"tuned/{seed}/0.5/{FIFTH}": trained(a) for seed, a in accuracies.items()}

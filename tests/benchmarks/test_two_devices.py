@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.retraining.accuracy_methods import SHIPPED
+from benchmarks.retraining.accuracy_methods import FITTED
 from benchmarks.retraining.accuracy_settings import FULL, MINIATURE
 from benchmarks.retraining.two_devices_jobs import DEVICES, TwoDevices
 from benchmarks.retraining.two_devices_report import as_markdown, rows_of, write_report
@@ -45,7 +45,7 @@ def test_a_supernet_is_asked_with_the_table_of_the_device(tmp_path, monkeypatch)
     results = {f"{FIRST}/table": {"full_ms": 1.0}, f"{SECOND}/table": {"full_ms": 4.0}}
     assert job.run(results) == {"target_ms": 2.0, "configuration": NARROW}
     path = tmp_path / "two-devices" / SECOND / "table.jsonl"
-    assert asked == {"seed": 4, "name": SHIPPED, "target_ms": 2.0, "table_path": path}
+    assert asked == {"seed": 4, "name": FITTED, "target_ms": 2.0, "table_path": path}
 
 
 def test_equal_widths_for_both_devices_are_trained_once(tmp_path, monkeypatch):
