@@ -36,6 +36,7 @@ from nas.validation.validated_fit import fit_validated, number_of_fits
 from pipeline.latency.benchmark import (
     as_json,
     as_text,
+    fastest_first,
     of_all_precisions,
     open_networks,
     predict,
@@ -226,7 +227,7 @@ def benchmark(args):
         result(*each, workload, protocol, reference_ms, target_ms)
         for each in zip(networks, timed, predictions_ms, strict=True)
     ]
-    results.sort(key=lambda each: each["latency_ms"])
+    results = fastest_first(results)
     metadata = of_all_precisions(metadata.stating(state_after=device.state()), networks)
     if args.json:
         print(as_json(results, metadata))

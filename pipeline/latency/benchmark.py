@@ -18,6 +18,7 @@ from utils.progress import warn
 ONNX_DEVICES = ("onnxruntime", "openvino", "command")
 FOLDED = ", BatchNorm folded"
 STATISTICS = ("median", "mean", "min", "iqr")
+STEADY = 0.05  # by how much the reference network's latency may change between networks
 
 
 def open_networks(texts, device, network=None, input_size=None, classes=None):
@@ -134,6 +135,23 @@ def result(
     return values
 
 
+def fastest_first(results):
+    """Return results by latency; warn if the machine's speed has changed between them.
+
+    It is divided out by a table's reference network, so that the order is right, if there is one.
+    """
+    if "at_table_speed_ms" in results[0]:
+        return sorted(results, key=lambda values: values["at_table_speed_ms"])
+    references_ms = [values["reference_ms"] for values in results]
+    change = max(references_ms) / min(references_ms) - 1
+    if change > STEADY:
+        warn(
+            f"the machine's speed changed by {change:.0%} between networks; with --latency-model "
+            "their latencies are given at one speed, too"
+        )
+    return sorted(results, key=lambda values: values["latency_ms"])
+
+
 def as_json(results, metadata):
     """Return the results and how they were measured as one JSON object."""
     return json.dumps({"metadata": metadata.stated, "results": results}, indent=2)
@@ -213,7 +231,7 @@ def _one(values):
 
 
 def _table(results):
-    """Return one row per configuration, the fastest first, as they come."""
+    """Return one row per configuration, as they come."""
     with_prediction = "predicted_ms" in results[0]
     heading = f"{'latency':>9}" + "".join(f" {name:>8}" for name in STATISTICS)
     heading += f" {'MMACs':>8} {'Mparams':>8} {'GMAC/s':>8}"
