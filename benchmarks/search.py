@@ -12,6 +12,7 @@ if __name__ == "__main__":  # before the imports that take seconds
 
     prepare()
 
+import argparse
 import time
 
 import numpy as np
@@ -159,6 +160,7 @@ def whole_front():
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     against_bisection_and_milp()
     multiplier_pair()
     scaling()

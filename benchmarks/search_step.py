@@ -12,6 +12,7 @@ if __name__ == "__main__":  # before the imports that take seconds
 
     prepare()
 
+import argparse
 from collections import deque
 
 import numpy as np
@@ -130,6 +131,7 @@ def draw_pair(space, rng):
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     space, rng = SearchSpace(), np.random.default_rng(0)
     ours, plain = solve_pair(space, rng)
     compare("one AOWS solve", ours, plain, fast_calls=200, plain_calls=5, limit_ms=0.25)
