@@ -27,6 +27,7 @@ if __name__ == "__main__":  # before the imports that take seconds
 
 import math
 import time
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -71,6 +72,8 @@ def run(options, supernet):
         data = open_data(options.data, training)
         classes = check_classes(options.data, data, supernet)
         network = open_network(options.network, classes)
+        if options.network.endswith(".py"):
+            options = replace(options, network_sha256=network.sha256)
         network.check_normalised(options.data.batch_size, options.data.input_size)
         training.build(
             network,
@@ -240,6 +243,7 @@ def save(training, options, result, best, is_best):
         "val_top1": result.val_top1,
         "best_top1": best,
         "network": options.network,
+        "network_sha256": options.network_sha256,
         "configuration": options.configuration,
         "framework": options.execution.framework,
         "average": options.schedule.average,

@@ -128,8 +128,16 @@ class Description:
         return sum(layer.parameters(*channels) for layer, channels in pairs)
 
     def scaled(self, multiplier):
-        """Return the base widths times a multiplier, rounded (by NumPy) to multiples of 8, >= 8."""
-        widths = 8 * np.maximum(1, np.round(np.asarray(self.base_widths) * multiplier / 8))
+        """Return the base widths times a multiplier, rounded (by NumPy) to multiples of 8, >= 8.
+
+        Rounding never passes the base widths: they are those of multiplier 1, multiples or not.
+        """
+        bases = np.asarray(self.base_widths)
+        widths = 8 * np.maximum(1, np.round(bases * multiplier / 8))
+        if multiplier <= 1:
+            widths = np.minimum(widths, bases)
+        if multiplier >= 1:
+            widths = np.maximum(widths, bases)
         return tuple(int(width) for width in widths)
 
     @property

@@ -5,6 +5,7 @@ from numbers import Integral
 
 from utils.devices.workload import IMAGE_CHANNELS
 from utils.errors import UserError
+from utils.json_types import MOST_CHANNELS
 
 IMAGES = "images"  # the name of what the first operation reads
 COUNT = "an integer of at least 1"
@@ -12,7 +13,14 @@ COUNT = "an integer of at least 1"
 
 def is_count(number):
     """Return whether a number is COUNT."""
-    return isinstance(number, Integral) and number >= 1
+    return isinstance(number, Integral) and not isinstance(number, bool) and number >= 1
+
+
+def check_name(named):
+    """Raise UserError unless a Width or an operation has text as its name."""
+    if not isinstance(named.name, str) or not named.name:
+        kind = type(named).__name__
+        raise UserError(f"a {kind} has the name {named.name!r}, which is not text")
 
 
 @dataclass(frozen=True)
@@ -26,8 +34,12 @@ class Width:
     base: int
 
     def __post_init__(self):
-        if not is_count(self.base):
-            raise UserError(f"{self} is {self.base!r} at multiplier 1: {COUNT} is needed")
+        check_name(self)
+        if not is_count(self.base) or self.base > MOST_CHANNELS:
+            raise UserError(
+                f"{self} is {self.base!r} at multiplier 1: {COUNT}, at most {MOST_CHANNELS}, is "
+                "needed"
+            )
 
     def __str__(self):
         return f"the width of {self.name}"
@@ -172,6 +184,7 @@ def steps_of(operations):
         if not isinstance(operation, OPERATIONS):
             names = ", ".join(kind.__name__ for kind in OPERATIONS)
             raise UserError(f"{operation!r} is not an operation of a network: {names} are")
+        check_name(operation)
         is_layer = isinstance(operation, Convolve | Classify)
         for part in operation.steps(steps[-1].name if steps else IMAGES):
             channels, reduction = _read(part, maps)
@@ -201,7 +214,12 @@ def steps_of(operations):
 
 def widths_of(layers):
     """Return the Widths that layers or steps write, in the order of their first use."""
-    return tuple(dict.fromkeys(e.outputs for e in layers if isinstance(e.outputs, Width)))
+    found = {}
+    for width in (each.outputs for each in layers if isinstance(each.outputs, Width)):
+        first = found.setdefault(width.name, width)
+        if first != width:
+            raise UserError(f"{width} is {first.base} and {width.base} at multiplier 1")
+    return tuple(found.values())
 
 
 def _read(step, maps):

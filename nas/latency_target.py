@@ -86,7 +86,7 @@ def all_multipliers(space):
         (np.arange(1, int(space.max_width * base / 8) + 1) + 0.5) * 8 / base
         for base in set(space.description.base_widths)
     ]
-    steps = np.unique(np.concatenate(steps))
+    steps = np.unique(np.concatenate([*steps, [1]]))  # at 1 are the base widths, whatever they are
     inside = steps[(steps > space.min_width) & (steps < space.max_width)]
     edges = [space.min_width, *inside.tolist(), space.max_width]
     middles = [_roundest(low, high) for low, high in itertools.pairwise(edges)]

@@ -31,8 +31,9 @@ class SearchSpace:
     network: a name that networks.open_network knows
     base_widths, strides: of a MobileNet-v1 other than the usual one; empty for the network's own
     Choices of a width: unique(8 * max(1, round(base * m / 8))) for m in
-    linspace(min_width, max_width, levels). The latency of a configuration is a sum of variables
-    (layer type, in_channels, out_channels), one per layer and one for the classifier.
+    linspace(min_width, max_width, levels), but never beyond a base that is no multiple of 8. The
+    latency of a configuration is a sum of variables (layer type, in_channels, out_channels), one
+    per layer and one for the classifier.
     """
 
     input_size: InputSize = 224

@@ -1,6 +1,7 @@
 """Networks by name, or from a user's file."""
 
 import importlib.util
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +18,7 @@ NETWORKS = {
 }
 
 CHOICES = f"{', '.join(NETWORKS)}, or FILE.py, which defines network(classes)"  # of --network
+ANY_CLASSES = 2
 
 _named_files = {}  # FILE.py as the user names it, by the file's own name
 
@@ -45,28 +47,30 @@ def permitted(name, place):
 
 
 @cache
-def open_network(name, classes, **fields):
+def open_network(name, classes=None, **fields):
     """Return the Description of one of NETWORKS, or of the network(classes) of a Python file.
 
-    fields: further arguments of the network's function
+    classes: None where only the widths are asked for: a file may have classes of its own
+    fields:  further arguments of the network's function
     Raises UserError, naming the file, if it cannot be loaded.
     """
     if name in NETWORKS:
-        return NETWORKS[name](classes, **fields)
+        return NETWORKS[name](classes or ANY_CLASSES, **fields)
     if not name.endswith(".py"):
         raise UserError(f"unknown network {name!r}: choose from {CHOICES}")
     if not Path(name).is_file():
         raise UserError(f"network {name} is not a file")
-    spec = importlib.util.spec_from_file_location(Path(name).stem, name)
-    module = importlib.util.module_from_spec(spec)
+    # Not its own name, which may be that of a package; dataclasses look their module up.
+    spec = importlib.util.spec_from_file_location(f"networks.file.{Path(name).stem}", name)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
         if not hasattr(module, "network"):
             raise UserError("it does not define network(classes)")
-        description = module.network(classes)
+        description = module.network(classes or ANY_CLASSES)
         if not isinstance(description, Description):
             raise UserError("its network(classes) does not return a models.description.Description")
-        if description.classes != classes:
+        if classes and description.classes != classes:
             raise UserError(f"its network({classes}) has {description.classes} classes")
     except (Exception, SystemExit) as error:  # whatever a user's code raises
         kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "

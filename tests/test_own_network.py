@@ -140,6 +140,13 @@ def test_tables_and_files_of_another_network_are_refused(folder, capsys):
     assert re.search(r"has network .*mine\.py, --network has resnet18", line)
 
 
+def test_a_networks_file_is_not_the_log(folder, capsys):
+    command = final(folder, "mine.py", answer(folder)["configuration"], "no")
+    line = fails(capsys, train_final.main, [*command, "--logging-file", folder / "mine.py"])
+    assert "mine.py" in line
+    assert (folder / "mine.py").read_text().startswith("from models.description")
+
+
 def test_checkpoints_of_another_network_are_refused(folder, capsys):
     (folder / "other.py").write_text((folder / "mine.py").read_text())
     files = folder / "final" / "mobilenet-0001"
@@ -177,3 +184,9 @@ def test_what_was_measured_or_trained_of_a_file_that_has_changed_is_refused(
     line = fails(capsys, latency.main, ["generate", *DEVICE, *SIZES, *space, "-N", 10, samples])
     assert "begun with other settings: description in the network's file was" in line
     latency.main(["report", "--network", str(same), str(model), str(tmp_path / "x.html")])
+    trained = final(folder, "mine.py", answer(folder)["configuration"], "final", "--resume-last")
+    before = (folder / "final" / "mobilenet-best.onnx").read_bytes()
+    line = fails(capsys, train_final.main, [*trained, "--network", changed])
+    assert "mine.py no longer describes the network that was trained" in line
+    assert (folder / "final" / "mobilenet-best.onnx").read_bytes() == before
+    train_final.main([*trained, "--network", str(same)])

@@ -22,7 +22,7 @@ from utils import checkpoints
 from utils.digest import Digest, digest
 from utils.errors import UserError
 from utils.json_types import Positive, checked
-from utils.metadata import same_network
+from utils.metadata import NETWORK_DIGEST, same_network
 
 BEST, RESULTS, CURVES = "best", "results.jsonl", "curves.png"
 EXPORTS = ("onnx", "tflite")
@@ -43,6 +43,7 @@ class Values(msgspec.Struct, frozen=True):
     framework: Literal["mxnet", "pytorch"]
     parameters: Digest
     network: str = MOBILENET_V1
+    network_sha256: Digest | None = None  # of what a FILE.py described; older files lack it
     average: Share | None = None  # decay of averaged weights, None if there are none
     averaged_val_top1: Share | None = None
     from_supernet: Source | None = None
@@ -139,9 +140,14 @@ def load_states(states, params, wanted=None):
     """
     arrays, values = _load(states)
     for name, value in (wanted or {}).items():
-        same = same_network if name == "network" else operator.eq
-        if not same(getattr(values, name), value):
-            raise UserError(f"{states} is of {name} {getattr(values, name)}, not of {value}")
+        own = getattr(values, name)
+        if name == NETWORK_DIGEST:
+            if own and own != value:
+                raise UserError(
+                    f"{states}: {values.network} no longer describes the network that was trained"
+                )
+        elif not (same_network if name == "network" else operator.eq)(own, value):
+            raise UserError(f"{states} is of {name} {own}, not of {value}")
     if not Path(params).exists():
         raise UserError(f"{params} is missing, which {states} belongs to")
     if values.parameters != digest(params):

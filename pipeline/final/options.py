@@ -71,6 +71,8 @@ def _check_supernet(args):
         raise UserError("--configuration is missing, and so is --from-supernet, which may state it")
     if args.teacher == SUPERNET and not args.from_supernet:
         raise UserError("--teacher supernet needs --from-supernet")
+    if args.teacher_configuration and not args.teacher:
+        raise UserError("--teacher-configuration needs --teacher")
     if args.teacher == SUPERNET and args.teacher_configuration:
         raise UserError("--teacher supernet is the widest network: no --teacher-configuration")
     if args.from_supernet and args.resume_params and not args.resume_states:
@@ -258,7 +260,7 @@ def _add_files(group):
 
 def _configuration(args, name):
     """Return the widths that an option names, the network's base widths if it is not given."""
-    network = open_network(args.network, args.num_classes or 2)
+    network = open_network(args.network, args.num_classes)
     try:
         return network.parse(getattr(args, name) or network.family)
     except UserError as error:

@@ -41,6 +41,8 @@ def check_paths(options):
 def _refuse_overwriting(options):
     files, data = options.files, options.data
     read = [files.resume_params, files.resume_states]
+    if options.network.endswith(".py"):
+        read.append(options.network)
     teacher = options.targets.teacher
     if teacher and teacher != SUPERNET:
         read.append(teacher)
@@ -170,6 +172,7 @@ def _load(training, options, pair, steps, record):
             "framework": options.execution.framework,
             "epoch": pair.epoch,
             "network": options.network,
+            "network_sha256": options.network_sha256,
             "configuration": list(options.configuration),
         }
         arrays, values = final_files.load_states(pair.states, pair.params, wanted)

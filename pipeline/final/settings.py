@@ -56,6 +56,7 @@ class Options:
     targets: Targets
     files: Files
     source: Source | None = None  # of the first weights; None: they are random, or from a file
+    network_sha256: str | None = None  # of what a FILE.py describes, once the classes are known
 
     def as_dict(self):
         """Return {name of an option: value}."""

@@ -16,6 +16,7 @@ from nas.search_space import SearchSpace
 from utils.errors import UserError
 
 SPACE = SearchSpace(32, 10)
+ODD = (20, 4, 50, 100, 13, 100, *[36] * 6, 500, 1000)  # base widths, few of them multiples of 8
 DEVICE = SyntheticDevice(SPACE)
 TABLE = LatencyTable({v: DEVICE.layer_ms(v) for v in SPACE.variables})
 PAIRWISE = TABLE.pairwise(SPACE)
@@ -98,10 +99,13 @@ def test_every_step_of_eight_channels_has_a_multiplier():
         assert all(a <= b for a, b in zip(narrow, wide, strict=True))
 
 
-@pytest.mark.parametrize("network", ["mobilenet_v1", "mobilenet_v2"])
+@pytest.mark.parametrize("network", ["mobilenet_v1", "mobilenet_v2", "odd"])
 def test_multipliers_have_as_few_decimals_as_possible_and_miss_no_network(network):
     """Oracle: all multipliers of three decimals; halves round to even at steps such as 0.375."""
-    space = SearchSpace(32, 10, 0.2, 1.5, 14, network=network)
+    if network == "odd":
+        space = SearchSpace(32, 10, 0.2, 1.5, 14, base_widths=ODD)
+    else:
+        space = SearchSpace(32, 10, 0.2, 1.5, 14, network=network)
     found = {space.description.scaled(m): m for m in all_multipliers(space)}
     for decimals in (1, 2, 3):
         for number in range(2 * 10 ** (decimals - 1), 15 * 10 ** (decimals - 1) + 1):

@@ -30,6 +30,13 @@ def test_choices_follow_the_formula_at_every_width():
         assert widths == tuple(np.unique(formula).astype(int))
 
 
+def test_base_widths_that_are_no_multiples_of_8_are_those_of_multiplier_1():
+    """Oracle: by hand: 8, 16 and 24 are nearest to 20 times 0.5, 1 and 1.2; 4 is less than 8."""
+    space = SearchSpace(32, 10, 0.5, 1.25, 4, base_widths=(20, 4, 13), strides=(1, 1, 1))
+    assert space.description.scaled(1) == (20, 4, 13)
+    assert space.choices == ((8, 16, 20, 24), (4, 8), (8, 13, 16))
+
+
 def test_tiny_space_by_hand():
     assert TINY.choices == ((8, 16, 24),) * 3
     # Layers 2 and 3 are of the same type on the same map: they share their 9 variables.

@@ -1,5 +1,7 @@
 """The networks' published costs, gluon-cv's definitions layer by layer, and wrong descriptions."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from models.description import Description
 from models.gluon.runtime import mx
 from models.operations import Add, Classify, Convolve, MaxPool, Width
 from networks import NETWORKS, open_network
+from networks.resnet import resnet18
 from utils.errors import UserError
 
 PUBLISHED = {  # millions of parameters and of multiply-accumulate operations, at 224×224
@@ -120,6 +123,16 @@ WIDE, OTHER = Width("a", 16), Width("b", 16)
             [Convolve("one", 3, WIDE), Add("sum", to="one"), Classify(WIDE, 2)],
             "sum adds the result of one to itself",
         ),
+        ([Convolve(1, 3, WIDE), Classify(WIDE, 2)], "a Convolve has the name 1, which is not text"),
+        ([Convolve("one", 3, True), Classify(WIDE, 2)], "one has outputs True: a Width or an int"),
+        (
+            [
+                Convolve("one", 3, WIDE),
+                Convolve("two", WIDE, Width(WIDE.name, 2 * WIDE.base)),
+                Classify(Width(WIDE.name, 2 * WIDE.base), 2),
+            ],
+            f"the width of a is {WIDE.base} and {2 * WIDE.base} at multiplier 1",
+        ),
     ],
 )
 def test_descriptions_that_do_not_fit_together_name_the_operation(operations, message):
@@ -127,10 +140,15 @@ def test_descriptions_that_do_not_fit_together_name_the_operation(operations, me
         Description("Wrong", operations)
 
 
-@pytest.mark.parametrize("base", [0, 16.5, "16"])
+@pytest.mark.parametrize("base", [0, 16.5, "16", True, 10**30])
 def test_widths_that_are_no_numbers_of_channels_are_named(base):
     with pytest.raises(UserError, match=f"the width of a is {base!r} at multiplier 1"):
         Width("a", base)
+
+
+def test_a_width_without_a_name_is_refused():
+    with pytest.raises(UserError, match="a Width has the name None, which is not text"):
+        Width(None, 8)
 
 
 def test_titles_name_configurations():
@@ -158,6 +176,28 @@ def test_files_that_describe_no_network_are_named(tmp_path, code, message):
     with pytest.raises(UserError, match=message) as error:
         open_network(str(tmp_path / "n.py"), 10)
     assert "\n" not in str(error.value)
+
+
+def test_only_the_widths_are_asked_for_without_classes(tmp_path):
+    """Oracle: by hand: a file of 7 classes, whatever it is asked for."""
+    (tmp_path / "n.py").write_text(
+        "from networks.resnet import resnet18\ndef network(classes):\n    return resnet18(7)"
+    )
+    assert open_network(str(tmp_path / "n.py")).parse("RESNET") == resnet18(10).base_widths
+
+
+def test_files_with_dataclasses_are_networks(tmp_path):
+    """Oracle: dataclasses with annotations as text look for their module among the loaded ones."""
+    (tmp_path / "torch.py").write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "from networks.resnet import resnet18\n"
+        "@dataclass\nclass Block:\n    width: int\n"
+        "def network(classes):\n    return resnet18(classes)"
+    )
+    loaded = sys.modules.get("torch")
+    assert open_network(str(tmp_path / "torch.py"), 7).classes == 7
+    assert sys.modules.get("torch") is loaded
 
 
 def test_unknown_networks_are_named(tmp_path):

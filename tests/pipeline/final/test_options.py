@@ -124,6 +124,7 @@ def test_configurations_are_accepted_in_every_form(text, first):
         ),
         (["--resume-states", "a.states"], "--resume-states needs --resume-params"),
         (["--resume-last", "--resume-params", "a.params"], "leave out --resume-params"),
+        (["--teacher-configuration", "MOBILENET"], "--teacher-configuration needs --teacher"),
         (["--keep", "0"], "--keep: '0' is not a whole number of at least 1"),
     ],
 )
