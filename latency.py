@@ -74,7 +74,14 @@ from pipeline.latency.page import write_report
 from pipeline.latency.plots import plot_correlation
 from pipeline.latency.plots_of_fit import plot_cross_validation
 from pipeline.latency.progress import fitting_progress, timing_progress
-from pipeline.latency.samples import answers_in, drawn_in, drift, load_samples, sample_line
+from pipeline.latency.samples import (
+    answers_in,
+    drawn_in,
+    drift,
+    load_samples,
+    sample_line,
+    warn_of_still_clock,
+)
 from pipeline.latency.samples_file import SamplesFile, begun_metadata
 from pipeline.latency.stopping_check import StoppingCheck
 from pipeline.latency.verdict import open_target, reference_of, resolution_as_text
@@ -133,6 +140,7 @@ def report_samples(path, samples, name):
     seen = drift([details["reference_ms"] for *_, details in samples])
     level = seen["median_ms"]
     print(f"{path}: {len(samples)} samples")
+    warn_of_still_clock(samples)
     print(
         f"reference network {name}: {level:.4g} ms per image, from "
         f"{seen['min_ms'] / level - 1:+.1%} to {seen['max_ms'] / level - 1:+.1%} over the run"
@@ -158,8 +166,10 @@ def fit(args):
     with fitting_progress(number_of_fits(*weights), "fitting") as tick:
         table = fit_validated(samples, space, rng, *weights, metadata, tick, fit_prior(args))
     folder = Path(args.model).parent
-    # Of the files themselves: behind a link of a folder, .. is another folder's parent.
-    files = [os.path.relpath(os.path.realpath(path), folder.resolve()) for path in args.samples]
+    # Behind a link of a folder, .. is another folder's parent. A file's own link stays: metadata
+    # lie beside it.
+    real = [Path(path).parent.resolve() / Path(path).name for path in args.samples]
+    files = [os.path.relpath(path, folder.resolve()) for path in real]
     table = table.with_metadata(table.metadata.stating_of_fit(samples_files=files))
     table.save(args.model)
     print(fit_as_text(table, args.model))

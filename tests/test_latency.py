@@ -200,6 +200,18 @@ def test_a_table_behind_a_link_names_its_samples(tmp_path):
     assert named.samefile(tmp_path / "s.jsonl")
 
 
+def test_a_linked_samples_file_is_named_by_its_link(tmp_path):
+    """Oracle: where its metadata lie."""
+    (tmp_path / "far").mkdir()
+    (tmp_path / "s.jsonl").symlink_to(tmp_path / "far" / "real.jsonl")
+    generate(tmp_path / "s.jsonl", "-N", 4)
+    model = tmp_path / "m.jsonl"
+    latency.main(["fit", str(tmp_path / "s.jsonl"), str(model), "-K", "1", "--strength", "1"])
+    (named,) = samples_of(LatencyTable.load(model))
+    assert named.name == "s.jsonl"
+    assert metadata_path(named).is_file()
+
+
 def test_a_folder_that_cannot_be_written_to_is_refused_before_the_fit(
     tmp_path, capsys, monkeypatch
 ):

@@ -75,16 +75,15 @@ def explained(parse):
     return parsed
 
 
-def whole_number(minimum):
-    """Return an argument type: whole numbers of at least `minimum`."""
-    return checked(int, lambda n: n >= minimum, f"a whole number of at least {minimum}")
+def whole_number(least, most=None):
+    """Return an argument type: whole numbers of at least `least`, at most `most` unless None."""
+    wanted = f"a whole number of at least {least}" + (f", at most {most}" if most else "")
+    return checked(int, lambda n: least <= n <= (most or n), wanted)
 
 
 natural, positive = whole_number(0), whole_number(1)
-MOST_SEED = 2**63 - 1  # that all frameworks take
-seed = checked(
-    int, lambda n: 0 <= n <= MOST_SEED, f"a whole number of at least 0, at most {MOST_SEED}"
-)
+seed = whole_number(0, 2**63 - 1)  # that all frameworks take
+repetitions = whole_number(1, 10**7)
 not_negative = checked(float, lambda x: 0 <= x < float("inf"), "a number of at least 0")
 above_zero = checked(float, lambda x: 0 < x < float("inf"), "a number greater than 0")
 share = checked(float, lambda x: 0 <= x <= 1, "a number from 0 to 1")
@@ -169,8 +168,9 @@ def _pattern(text):
 def command_of(args):
     """Return the Command that add_command's options give, None without one."""
     if args.command is None:
-        if args.command_pattern:
-            raise UserError("--command-pattern goes with --command")
+        for option, default in (("command_pattern", None), ("command_timeout", Command.timeout_s)):
+            if getattr(args, option) != default:
+                raise UserError(f"--{option.replace('_', '-')} goes with --command")
         return None
     return Command(args.command, args.command_pattern, args.command_timeout)
 

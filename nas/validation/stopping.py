@@ -32,13 +32,13 @@ class Verdict:
     gain: float  # by which share of the error the last doubling of the samples lowered it
     gain_error: float  # standard error of gain
     target: float
-    thirds: tuple[float, ...] = ()  # errors of the thirds of the latency range with enough networks
+    thirds: tuple[float, ...] = ()  # errors by thirds of the latency range; NaN: too few networks
 
     @property
     def reached(self):
         """Whether the error plus one standard error, and each third's error, meet the target."""
         met = self.nrmse + self.standard_error <= self.target
-        return met and all(error <= self.target for error in self.thirds)
+        return met and not any(error > self.target for error in self.thirds)
 
     @property
     def exhausted(self):
@@ -54,7 +54,8 @@ class Verdict:
         error = f"{percent(self.nrmse)} ± {percent(self.standard_error)} %"
         error = f"{self.samples} samples: cross-validated error {error}"
         if self.thirds:
-            error += f" (by latency, from fast to slow: {', '.join(map(percent, self.thirds))} %)"
+            thirds = ("–" if math.isnan(each) else percent(each) for each in self.thirds)
+            error += f" (by latency, from fast to slow: {', '.join(thirds)} %)"
         if self.reached:
             return f"{error}: the target of {percent(self.target)} % is reached"
         gain = (
@@ -95,9 +96,8 @@ def judge(samples, space, target, rng, tick=None):
         gain_error=float(spread / (2 * np.sqrt(ratio))),
         target=target,
         thirds=tuple(
-            third.rms
+            third.rms if third.networks >= LEAST_OF_A_THIRD else math.nan
             for third in errors_by_thirds(full_ms, measured_ms)
-            if third.networks >= LEAST_OF_A_THIRD
         ),
     )
 

@@ -13,6 +13,7 @@ from utils.command_line import (
     natural,
     not_negative,
     positive,
+    repetitions,
 )
 from utils.devices import DEVICES
 from utils.devices.bench import Protocol
@@ -21,6 +22,14 @@ from utils.devices.timing import REDUCTIONS
 from utils.devices.workload import CLOCKS, DTYPES, Workload
 from utils.errors import UserError
 from utils.memory import check_images_fit
+
+# Options that other devices would ignore, and state.
+ONLY_OF = {
+    "tf32": ("gpu", "trt"),
+    "channels_last": ("gpu",),
+    "cuda_graph": ("gpu", "trt"),
+    "trt_builder": ("trt",),
+}
 
 
 def add_measuring_options(stage, sizes=(Workload.input_size, Workload.classes)):
@@ -70,7 +79,7 @@ def _add_network_and_device(add, sizes):
 
 
 def _add_protocol(add):
-    add("-I", "--iterations", type=positive, default=Protocol.iterations, help="timed runs")
+    add("-I", "--iterations", type=repetitions, default=Protocol.iterations, help="timed runs")
     warmup_help = f"untimed runs before them ({Protocol.warmup}; a command warms up by itself)"
     add("-W", "--warmup", type=natural, help=warmup_help)
     add("--warmup-time", type=not_negative, default=0, metavar="S", help="least seconds of warm-up")
@@ -114,6 +123,12 @@ def measuring(args, input_size, classes, timing_cache=None, begun=None):
     command = command_of(args)
     if command and args.device != "command":
         raise UserError(f"--command goes with --device command, not with {args.device}")
+    for name, devices in ONLY_OF.items():
+        if getattr(args, name) != getattr(Workload, name) and args.device not in devices:
+            raise UserError(
+                f"--{name.replace('_', '-')} goes with --device {' or '.join(devices)}, not with "
+                f"{args.device}"
+            )
     rounds, untimed = args.rounds, None
     if begun and begun.protocol.rounds is not UNSET:
         rounds = begun.protocol.rounds if rounds is None else rounds

@@ -19,6 +19,7 @@ from utils.command_line import (
     natural,
     not_negative,
     positive,
+    repetitions,
 )
 from utils.errors import UserError
 
@@ -60,7 +61,7 @@ def add_generate(stages):
     add(
         "-R",
         "--repetitions",
-        type=positive,
+        type=repetitions,
         default=1,
         help="how many times each network is built and timed; each time is one sample",
     )

@@ -86,7 +86,7 @@ def load_samples(paths):
               `reference_ms`: the reference network's latency on the machine that they hold for
     Raises UserError for bad lines, and for files that were not measured alike.
     """
-    recorded, metadatas = [], []
+    by_file, metadatas = {}, []
     for one, other in itertools.combinations(paths, 2):
         if not is_special(one) and os.path.samefile(one, other):
             raise UserError(f"{one} and {other} are the same file: its samples would count twice")
@@ -100,8 +100,12 @@ def load_samples(paths):
         samples = read_samples(path, space)
         if is_in_rounds(metadata):
             refuse_missing_reference(path, samples)
+            _warn_of_other_references(path, samples)
         _warn_of_other_units(path, samples, space)
-        recorded += samples
+        by_file[path] = samples
+    _warn_of_other_files(by_file, space)
+    recorded = [*itertools.chain.from_iterable(by_file.values())]
+    warn_of_still_clock(recorded)
     files = [Drawing(each.seed, each.biased, each.design) for each in metadatas]
     metadata = metadatas[0].without(*OF_ONE_FILE).stating(files=files)
     if is_in_rounds(metadata):
@@ -142,6 +146,48 @@ def _warn_of_other_units(path, samples, space):
         warn(
             f"{path}, line {far[0]}: {latencies_ms[far[0] - 1]:g} ms per image, where others take "
             f"{usual_ms:g} ms ({len(far)} such lines): is their unit right?"
+        )
+
+
+def _warn_of_other_references(path, samples):
+    """Warn, naming the first line, of a reference network far from the others' of a file."""
+    references_ms = np.array([details["reference_ms"] for *_, details in samples])
+    if not len(references_ms):
+        return
+    far = np.abs(np.log(references_ms / np.median(references_ms))) > np.log(FAR)
+    if far.any():
+        number = int(far.argmax())
+        warn(
+            f"{path}, line {number + 1}: reference_ms {references_ms[number]:g}, where others have "
+            f"{np.median(references_ms):g}: is it right?"
+        )
+
+
+def _warn_of_other_files(by_file, space):
+    """Warn of a file whose latencies per operation are far from the first one's."""
+    macs = partial(space.description.macs, input_size=space.input_size)
+    usual = {
+        path: np.median([latency_ms / macs(widths) for widths, latency_ms, _ in samples])
+        for path, samples in by_file.items()
+        if samples
+    }
+    for path, per_mac in usual.items():
+        first = next(iter(usual))
+        ratio = per_mac / usual[first]
+        if not 1 / FAR < ratio < FAR:
+            warn(
+                f"latencies in {path} are {ratio:.3g} times those in {first}: is their unit right?"
+            )
+
+
+def warn_of_still_clock(samples):
+    """Warn if several networks of recorded samples all have one latency."""
+    networks = {tuple(widths) for widths, *_ in samples}
+    latencies_ms = {latency_ms for _, latency_ms, _ in samples}
+    if len(networks) > 1 and len(latencies_ms) == 1:
+        warn(
+            f"all {len(networks)} networks take {latencies_ms.pop():g} ms: the clock stands still, "
+            "or what was read is not the latency"
         )
 
 

@@ -62,7 +62,10 @@ class CommandDevice:
         self._programs = self._programs or GuardedPrograms()
         file = Path(tempfile.mkdtemp(dir=self._programs.folder), f"network.{self._form}")
         self._files.add(file)
-        file.write_bytes(model)
+        try:
+            file.write_bytes(model)
+        except OSError as error:
+            raise UserError(f"{file} cannot be written: {error.strerror}") from None
         return file
 
     def visit(self, file, runs, untimed=0, seconds=0.0):

@@ -16,7 +16,7 @@ def parse_pattern(text):
 
     The number is a group that is named after one of UNITS_S, or else the first group, in ms. There
     may be a group for each unit, of which one matches.
-    Raises UserError if it is not a regular expression with a group.
+    Raises UserError if it is not a regular expression with a group, or a name is no unit.
     """
     try:
         pattern = re.compile(text, re.MULTILINE)
@@ -24,6 +24,9 @@ def parse_pattern(text):
         raise UserError(f"{text!r} is not a regular expression: {error}") from None
     if not pattern.groups:
         raise UserError(f"{text!r} has no group, such as in 'median: ([0-9.]+) ms'")
+    for name in pattern.groupindex:
+        if name not in UNITS_S:
+            raise UserError(f"{text!r}: group {name!r} names no unit: {', '.join(UNITS_S)} are")
     return pattern
 
 

@@ -6,6 +6,7 @@ A `run` is a function without arguments that runs one batch and returns the seco
 
 import time
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 
@@ -14,6 +15,7 @@ BOOTSTRAPS = 200
 NOISY = 0.1  # IQR / median above which a measurement is not trusted
 ONE_UNTIMED = 1  # run before runs in a row, and where a file does not state how many
 REFERENCE_EVERY = 5  # networks after which a round times the reference network again
+DIGITS = 12  # of a time, so that rounding to binary fractions shows none
 SETTLE_S = 0.002  # untimed seconds of a visit, while the caches hold the last network's data
 
 
@@ -50,8 +52,9 @@ class Measurement:
         return float(np.quantile(self.times_s, 0.75) - self.quartile_s)
 
     def noise(self, reduction, rng):
-        """Return the standard error of the reduced times, relative to them, by the bootstrap.
+        """Return the standard error of the reduced times, relative to them.
 
+        By the bootstrap, and by the last digit of times that have few, as programs print them.
         Infinite for a single time, which tells nothing of it.
         """
         if len(self.times_s) == 1:
@@ -59,7 +62,14 @@ class Measurement:
         times_s = np.array(self.times_s)
         drawn = rng.integers(len(times_s), size=(BOOTSTRAPS, len(times_s)))
         reduced_s = [Measurement(tuple(times_s[row])).reduced_s(reduction) for row in drawn]
-        return float(np.std(reduced_s) / self.reduced_s(reduction))
+        rounding_s = self._last_digit_s / np.sqrt(12)
+        return float(np.hypot(np.std(reduced_s), rounding_s) / self.reduced_s(reduction))
+
+    @property
+    def _last_digit_s(self):
+        """What the last decimal place of the times that have most of them stands for."""
+        decimals = (Decimal(f"{seconds:.{DIGITS}g}").normalize() for seconds in self.times_s)
+        return 10.0 ** min(each.as_tuple().exponent for each in decimals)
 
     @property
     def warning(self):

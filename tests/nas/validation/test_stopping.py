@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 
 from benchmarks.oracles.synthetic_device import SyntheticDevice
@@ -54,6 +56,9 @@ def test_a_target_is_reached_only_if_each_third_of_the_latency_range_reaches_it(
     open_one = Verdict(100, **reached, thirds=(0.021, 0.01, 0.01))
     assert not open_one.stop
     assert "by latency, from fast to slow: 2.1, 1, 1 %" in str(open_one)
+    few = Verdict(100, **reached, thirds=(math.nan, 0.01, 0.01))
+    assert few.stop
+    assert "by latency, from fast to slow: –, 1, 1 %" in str(few)
 
 
 def test_checks_grow_with_the_samples():

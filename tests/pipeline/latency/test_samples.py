@@ -170,6 +170,27 @@ def test_another_unit_is_a_warning_that_names_the_line(tmp_path, capsys, factor)
     assert "(1 such lines): is their unit right?" in warning
 
 
+def test_a_file_of_another_unit_is_warned_of(tmp_path, capsys):
+    """Oracle: by hand: the same latencies in µs are a thousand times those in ms."""
+    first = write_samples(tmp_path / "a.jsonl", [[WIDTHS, 1.0], [WIDTHS, 1.5]])
+    second = write_samples(tmp_path / "b.jsonl", [[WIDTHS, 1000.0], [WIDTHS, 1500.0]])
+    load_samples([first, second])
+    assert "b.jsonl are 1e+03 times those in" in capsys.readouterr().err
+
+
+def test_a_reference_far_from_the_others_is_warned_of(tmp_path, capsys):
+    rounds = {"protocol": {"rounds": 2, "iterations": 5}}
+    lines = [[WIDTHS, 1.0 + i, {"reference_ms": ms}] for i, ms in enumerate((2.0, 2.1, 1e-4, 2.0))]
+    load_samples([write_samples(tmp_path / "s.jsonl", lines, **rounds)])
+    assert "s.jsonl, line 3: reference_ms 0.0001, where others have 2" in capsys.readouterr().err
+
+
+def test_a_clock_that_stands_still_is_warned_of(tmp_path, capsys):
+    lines = [[list(SPACE.smallest), 1.0], [WIDTHS, 1.0]]
+    load_samples([write_samples(tmp_path / "s.jsonl", lines)])
+    assert "all 2 networks take 1 ms" in capsys.readouterr().err
+
+
 def test_a_file_is_not_joined_with_itself(tmp_path):
     path = write_samples(tmp_path / "s.jsonl", [[WIDTHS, 1.5]])
     (tmp_path / "link.jsonl").symlink_to(path)

@@ -51,6 +51,15 @@ def test_a_single_time_leaves_the_verdict_open():
     )
 
 
+def test_few_digits_leave_a_close_verdict_open():
+    """Oracle: by hand: 0.6 ms may be 0.55 to 0.65 ms, uniformly: ± 0.1 ms / √12."""
+    printed = Timed(Measurement((0.6e-3,) * 5), Measurement((1.0,) * 5))
+    noise = noise_of(printed, "median", is_scaled=False)
+    assert noise == pytest.approx(0.1 / 12**0.5 / 0.6)
+    assert Verdict(0.6, 0.595, noise).name == "undecided"
+    assert Verdict(0.6, 0.5, noise).name == "missed"
+
+
 def test_a_target_is_resolved_by_the_table():
     """Oracle: every network of this table takes 15 entries of 0.1 ms."""
     target = parse_target("60%")

@@ -80,9 +80,13 @@ def test_any_text_is_read_or_refused_in_one_line(text):
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
-    [("(", "is not a regular expression"), ("median", "has no group, such as in")],
+    [
+        ("(", "is not a regular expression"),
+        ("median", "has no group, such as in"),
+        ("(?P<usec>[0-9]+)", "group 'usec' names no unit: s, ms, us, ns are"),
+    ],
 )
-def test_a_pattern_must_have_a_group(text, complaint):
+def test_a_pattern_must_have_a_group_of_a_unit(text, complaint):
     with pytest.raises(UserError, match=complaint):
         parse_pattern(text)
 
