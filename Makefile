@@ -12,7 +12,7 @@ PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal -q
 .PHONY: demo check test lint install peers clean
 
 demo: install
-	$(RUN) demo.py --framework $(FRAMEWORK)
+	$(RUN) demo.py
 
 check: lint
 	$(PYTEST) -m "not slow"

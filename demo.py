@@ -1,7 +1,7 @@
 """The whole chain on this machine's CPU, in minutes: measure, fit, train, search, retrain.
 
-    make demo                        (or: .venv/bin/python demo.py)
-    make demo FRAMEWORK=pytorch      (or: … demo.py --framework pytorch)
+    make demo                                       (or: .venv/bin/python demo.py)
+    .venv/bin/python demo.py --framework mxnet      which takes longer
 
 It runs the three scripts as a user would, command by command, on the glyphs at 32×32: it trains the
 widest network, a slimmable one from it, and ends with the widths found beside those of one
@@ -28,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nas.interpolation import Place
 from nas.latency_table import LatencyTable
 from nas.latency_target import all_multipliers
 from pipeline.latency.plots import plot_latency_table
@@ -50,6 +51,7 @@ FINAL = ["--data-dir", "glyphs", "--input-size", "32", "--batch-size", "64", "--
          "--lr-mode", "cosine", "--warmup-epochs", "1", "--mode", "hybrid", "-j", "0",
          "--num-gpus", "0"]  # fmt: skip
 EPOCHS = {"widest": 3, "found": 4, "uniform": 4}
+NEAR = (0.8, 1.6)  # times the found network's predicted latency: uniform ones that are measured
 SEEDS = (0, 1)  # of the trainings from scratch; two trainings at a time, a thread each
 
 
@@ -77,8 +79,8 @@ def measure_and_fit():
     """Time networks, fit the latency table and validate it; return the table."""
     samples, held_out, model = (FOLDER / f"{name}.jsonl" for name in ("samples", "val", "model"))
     generate = ["generate", *DEVICE, *NETWORK, *SPACE, "--iterations", 60]
-    run("latency.py", *generate, "--count", 120, samples)
-    run("latency.py", *generate, "--seed", 1, "--count", 40, held_out)
+    run("latency.py", *generate, "--count", 100, samples)
+    run("latency.py", *generate, "--seed", 1, "--count", 30, held_out)
     run("latency.py", "fit", samples, model)
     run("latency.py", "validate", held_out, model, FOLDER / "correlation.png")
     return LatencyTable.load(model)
@@ -115,13 +117,21 @@ def measure(configurations):
     return [results[configuration] for configuration in configurations]
 
 
-def beside_uniform(found, space):
-    """Measure a configuration beside all uniform ones; return its result, and a uniform one's.
+def beside_uniform(found, table):
+    """Measure a configuration beside uniform ones; return its result, and a uniform one's.
 
     That is the fastest of those that are measured to take at least as long.
     """
-    uniform = [space.description.scaled(multiplier) for multiplier in all_multipliers(space)]
-    ours, *others = measure([found, *uniform])
+    space = table.space
+    pairwise = table.pairwise(space)
+
+    def predicted_ms(configuration):
+        return Place(space, configuration).value(pairwise)
+
+    uniform = map(space.description.scaled, all_multipliers(space))
+    low_ms, high_ms = (factor * predicted_ms(found) for factor in NEAR)
+    near = [widths for widths in uniform if low_ms <= predicted_ms(widths) <= high_ms]
+    ours, *others = measure([found, *near])
     slower = [each for each in others if each["latency_ms"] >= ours["latency_ms"]]
     return ours, min(slower, key=lambda each: each["latency_ms"])
 
@@ -195,7 +205,7 @@ def show(rows, target_ms):
 @exits_with_one_line
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--framework", choices=("mxnet", "pytorch"), default="mxnet")
+    parser.add_argument("--framework", choices=("pytorch", "mxnet"), default="pytorch")
     framework = parser.parse_args().framework
     start = time.perf_counter()
     shutil.rmtree(FOLDER, ignore_errors=True)
@@ -205,7 +215,7 @@ def main():
     plot_latency_table(table, space, FOLDER / "latency_table.png")
 
     found = search(framework)
-    results = dict(zip(("found", "uniform"), beside_uniform(found, space), strict=True))
+    results = dict(zip(("found", "uniform"), beside_uniform(found, table), strict=True))
     networks = {name: tuple(result["configuration"]) for name, result in results.items()}
     plot_widths(networks, space, FOLDER / "widths.png")
 

@@ -91,6 +91,7 @@ from utils.devices import open_device
 from utils.devices.bench import Bench
 from utils.devices.timing import NOISY
 from utils.errors import UserError, exits_with_one_line
+from utils.json_lines import real_path
 from utils.memory import naming_what_needs_memory
 from utils.output_paths import PAGE, PICTURE, TABLE, refuse_overwriting
 from utils.progress import warn
@@ -165,11 +166,8 @@ def fit(args):
     rng = np.random.default_rng(args.seed)
     with fitting_progress(number_of_fits(*weights), "fitting") as tick:
         table = fit_validated(samples, space, rng, *weights, metadata, tick, fit_prior(args))
-    folder = Path(args.model).parent
-    # Behind a link of a folder, .. is another folder's parent. A file's own link stays: metadata
-    # lie beside it.
-    real = [Path(path).parent.resolve() / Path(path).name for path in args.samples]
-    files = [os.path.relpath(path, folder.resolve()) for path in real]
+    folder = Path(args.model).parent.resolve()
+    files = [os.path.relpath(real_path(path), folder) for path in args.samples]
     table = table.with_metadata(table.metadata.stating_of_fit(samples_files=files))
     table.save(args.model)
     print(fit_as_text(table, args.model))
@@ -237,7 +235,7 @@ def benchmark(args):
         result(*each, workload, protocol, reference_ms, target_ms)
         for each in zip(networks, timed, predictions_ms, strict=True)
     ]
-    results = fastest_first(results)
+    results = fastest_first(results, protocol)
     metadata = of_all_precisions(metadata.stating(state_after=device.state()), networks)
     if args.json:
         print(as_json(results, metadata))

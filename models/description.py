@@ -130,7 +130,7 @@ class Description:
     def scaled(self, multiplier):
         """Return the base widths times a multiplier, rounded (by NumPy) to multiples of 8, >= 8.
 
-        Rounding never passes the base widths: they are those of multiplier 1, multiples or not.
+        But never beyond a base width that is no such multiple, which is that of multiplier 1.
         """
         bases = np.asarray(self.base_widths)
         widths = 8 * np.maximum(1, np.round(bases * multiplier / 8))
@@ -161,6 +161,8 @@ class Description:
             found.update(f"{type(each).__name__} {sorted(stated.items())}\n".encode())
         bases = [(width.name, int(width.base)) for width in self.widths]
         found.update(str(bases).encode())
+        if any(width.base % 8 for width in self.widths):
+            found.update(b"themselves at multiplier 1")  # once rounded to multiples of 8, too
         return found.hexdigest()
 
     @property

@@ -20,7 +20,7 @@ def check_name(named):
     """Raise UserError unless a Width or an operation has text as its name."""
     if not isinstance(named.name, str) or not named.name:
         kind = type(named).__name__
-        raise UserError(f"a {kind} has the name {named.name!r}, which is not text")
+        raise UserError(f"a {kind} has {named.name!r} as its name: text is needed")
 
 
 @dataclass(frozen=True)
@@ -185,6 +185,8 @@ def steps_of(operations):
             names = ", ".join(kind.__name__ for kind in OPERATIONS)
             raise UserError(f"{operation!r} is not an operation of a network: {names} are")
         check_name(operation)
+    _check_widths(operations)
+    for operation in operations:
         is_layer = isinstance(operation, Convolve | Classify)
         for part in operation.steps(steps[-1].name if steps else IMAGES):
             channels, reduction = _read(part, maps)
@@ -212,14 +214,21 @@ def steps_of(operations):
     return tuple(_with_readers(step, steps[i + 1 :], widths) for i, step in enumerate(steps))
 
 
+def _check_widths(operations):
+    """Raise UserError if two Widths have one name: messages could not tell them apart."""
+    found = {}
+    for operation in operations:
+        for channels in (getattr(operation, "inputs", 0), getattr(operation, "outputs", 0)):
+            if isinstance(channels, Width):
+                first = found.setdefault(channels.name, channels)
+                if first != channels:
+                    bases = f"{first.base} and {channels.base}"
+                    raise UserError(f"{channels} is {bases} at multiplier 1")
+
+
 def widths_of(layers):
     """Return the Widths that layers or steps write, in the order of their first use."""
-    found = {}
-    for width in (each.outputs for each in layers if isinstance(each.outputs, Width)):
-        first = found.setdefault(width.name, width)
-        if first != width:
-            raise UserError(f"{width} is {first.base} and {width.base} at multiplier 1")
-    return tuple(found.values())
+    return tuple(dict.fromkeys(e.outputs for e in layers if isinstance(e.outputs, Width)))
 
 
 def _read(step, maps):

@@ -26,7 +26,7 @@ from utils.metadata import NETWORK_DIGEST
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """All configurations of a network whose widths are multiples of the base widths.
+    """All configurations of a network whose widths are the base widths times some multipliers.
 
     network: a name that networks.open_network knows
     base_widths, strides: of a MobileNet-v1 other than the usual one; empty for the network's own
@@ -225,6 +225,7 @@ class SearchSpace:
     def uniform_multipliers(self):
         """Return the configurations of one multiplier for all layers, by increasing width."""
         multipliers = np.linspace(self.min_width, self.max_width, self.levels)
+        multipliers[np.isclose(multipliers, 1, rtol=0, atol=1e-9)] = 1  # some spacings just miss it
         scaled = [self.description.scaled(multiplier) for multiplier in multipliers]
         return list(dict.fromkeys(scaled))
 

@@ -18,7 +18,7 @@ NETWORKS = {
 }
 
 CHOICES = f"{', '.join(NETWORKS)}, or FILE.py, which defines network(classes)"  # of --network
-ANY_CLASSES = 2
+ANY_CLASSES = 2  # of a network whose widths alone matter
 
 _named_files = {}  # FILE.py as the user names it, by the file's own name
 

@@ -118,6 +118,15 @@ def write_lines(path, values):
     return data
 
 
+def real_path(path):
+    """Return where a file with metadata beside it is: links of folders are followed, not its own.
+
+    Behind a link of a folder, .. is another folder's parent.
+    """
+    path = Path(path)
+    return path.resolve() if is_special(path) else path.parent.resolve() / path.name
+
+
 def metadata_path(path):
     """Return the path of a file's metadata: <file>.meta.json."""
     return Path(f"{path}.meta.json")

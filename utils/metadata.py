@@ -22,7 +22,7 @@ Range = Annotated[list[NotNegative], Meta(min_length=2, max_length=2)]
 Text = Annotated[str, Meta(pattern=r"^[^\ud800-\udfff]*$")]  # halves of a character: not UTF-8
 OBSERVED = ("drift", "state_before", "state_after", "client")  # by a run; all else is its settings
 HERE = "this machine"  # where the metadata name no host
-NETWORK_DIGEST = "network_sha256"  # in a search space: of what a FILE.py described then
+NETWORK_DIGEST = "network_sha256"  # of what a FILE.py described then
 OF_A_FIT = ("samples", "regularize", "strength", "prior", "solver", "status")
 Counts = Annotated[str, Meta(pattern=r"^(\d{1,15}( \d{1,15})*)?$")]
 

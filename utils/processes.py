@@ -74,7 +74,7 @@ def silent_unless_first():
 
 
 def end_with_parent():
-    """Watch the parent process from a thread; end this one within a second of it.
+    """Watch the parent process from a thread; end this one within a second of it. Return its id.
 
     A process that multiprocessing started knows its parent's id from before it was started: a
     parent that ended since then is no longer what os.getppid() tells.
@@ -82,14 +82,20 @@ def end_with_parent():
     parent = multiprocessing.parent_process()
     watched = parent.pid if parent else os.getppid()
     threading.Thread(target=_watch, args=[watched], daemon=True).start()
+    return watched
 
 
 def become_worker():
     """Make this process, which reads data for its parent, end with it, silently."""
     sys.excepthook = _tell_unless_parent_left
-    end_with_parent()
+    parent = end_with_parent()
+
+    def end_if_parent_left(*_):
+        if os.getppid() != parent:
+            os._exit(1)
+
     # A result for a parent that has ended: multiprocessing would print a traceback.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, end_if_parent_left)
 
 
 def _tell_unless_parent_left(kind, *details):

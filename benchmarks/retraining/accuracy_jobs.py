@@ -40,7 +40,8 @@ class Benchmark:
     def jobs(self):
         """Return all jobs, in the order in which they should start.
 
-        First ours and uniform networks, by all seeds; then the others, seed by seed.
+        First ours and uniform networks, by all seeds, the default at a target of its own, too; then
+        the others, seed by seed.
         """
         jobs, seeds, targets = [self.table_job()], self.settings.seeds, self.settings.targets
         for seed in seeds:

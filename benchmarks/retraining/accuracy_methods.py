@@ -48,4 +48,5 @@ SEARCHED = {
 UNIFORM, WIDEST = "uniform", "widest"
 METHODS = (UNIFORM, *SEARCHED, *PEERS)
 # The others are compared with both: with fitted scores, and with the default ones.
-OURS = FITTED, DEFAULT = "OWS, trained", "OWS, trained, monotone"
+FITTED, DEFAULT = "OWS, trained", "OWS, trained, monotone"
+OURS = (FITTED, DEFAULT)

@@ -33,7 +33,7 @@ class Pruned(Supernet):
 @exits_with_one_line
 def main(arguments=None):
     options = parse_options(__doc__, arguments)
-    path, network = options.files.from_supernet, open_network(options.network, 2)
+    path, network = options.files.from_supernet, open_network(options.network)
     classes = read_trained(path, network, options.configuration)[0].classes
     network = open_network(options.network, classes)
     weights, _ = read_trained(path, network, options.configuration)

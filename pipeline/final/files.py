@@ -139,15 +139,16 @@ def load_states(states, params, wanted=None):
     Raises UserError that names what differs, or if the states are of other parameters than params.
     """
     arrays, values = _load(states)
-    for name, value in (wanted or {}).items():
-        own = getattr(values, name)
-        if name == NETWORK_DIGEST:
-            if own and own != value:
-                raise UserError(
-                    f"{states}: {values.network} no longer describes the network that was trained"
-                )
-        elif not (same_network if name == "network" else operator.eq)(own, value):
-            raise UserError(f"{states} is of {name} {own}, not of {value}")
+    wanted = dict(wanted or {})
+    sha256 = wanted.pop(NETWORK_DIGEST, None)
+    for name, value in wanted.items():
+        same = same_network if name == "network" else operator.eq
+        if not same(getattr(values, name), value):
+            raise UserError(f"{states} is of {name} {getattr(values, name)}, not of {value}")
+    if sha256 and values.network_sha256 not in {None, sha256}:
+        raise UserError(
+            f"{states}: {wanted['network']} no longer describes the network that was trained"
+        )
     if not Path(params).exists():
         raise UserError(f"{params} is missing, which {states} belongs to")
     if values.parameters != digest(params):

@@ -16,6 +16,7 @@ from pipeline.final.results import (
 )
 from pipeline.final.supernet import open_supernet
 from utils.errors import UserError
+from utils.metadata import NETWORK_DIGEST
 from utils.output_paths import LOG, refuse_overwriting
 
 
@@ -172,7 +173,7 @@ def _load(training, options, pair, steps, record):
             "framework": options.execution.framework,
             "epoch": pair.epoch,
             "network": options.network,
-            "network_sha256": options.network_sha256,
+            NETWORK_DIGEST: options.network_sha256,
             "configuration": list(options.configuration),
         }
         arrays, values = final_files.load_states(pair.states, pair.params, wanted)

@@ -135,8 +135,8 @@ def result(
     return values
 
 
-def fastest_first(results):
-    """Return results by latency; warn if the machine's speed has changed between them.
+def fastest_first(results, protocol):
+    """Return results by latency; warn if the machine's speed has changed between groups.
 
     It is divided out by a table's reference network, so that the order is right, if there is one.
     """
@@ -144,7 +144,7 @@ def fastest_first(results):
         return sorted(results, key=lambda values: values["at_table_speed_ms"])
     references_ms = [values["reference_ms"] for values in results]
     change = max(references_ms) / min(references_ms) - 1
-    if change > STEADY:
+    if protocol.rounds and change > STEADY:  # in a row the reference is timed a few times only
         warn(
             f"the machine's speed changed by {change:.0%} between networks; with --latency-model "
             "their latencies are given at one speed, too"

@@ -164,20 +164,19 @@ def _warn_of_other_references(path, samples):
 
 
 def _warn_of_other_files(by_file, space):
-    """Warn of a file whose latencies per operation are far from the first one's."""
+    """Warn of files with latencies hundreds of times the first one's, for as many operations."""
+    if len(by_file) < 2:
+        return
     macs = partial(space.description.macs, input_size=space.input_size)
-    usual = {
-        path: np.median([latency_ms / macs(widths) for widths, latency_ms, _ in samples])
-        for path, samples in by_file.items()
-        if samples
-    }
-    for path, per_mac in usual.items():
-        first = next(iter(usual))
-        ratio = per_mac / usual[first]
-        if not 1 / FAR < ratio < FAR:
-            warn(
-                f"latencies in {path} are {ratio:.3g} times those in {first}: is their unit right?"
-            )
+    usual = [
+        np.median([(ms, ms / macs(widths)) for widths, ms, _ in samples], axis=0)
+        for samples in by_file.values()
+    ]
+    first, *others = by_file
+    for path, ratios in zip(others, usual[1:] / usual[0], strict=True):
+        if min(ratios) > FAR or max(ratios) < 1 / FAR:
+            times = f"{ratios[0]:.3g} times those in {first}"
+            warn(f"latencies in {path} are {times}: is their unit right?")
 
 
 def warn_of_still_clock(samples):

@@ -28,7 +28,7 @@ from pipeline.latency.samples import ADDED, ANSWER, load_samples
 from pipeline.search.limits import NEAR, LatencyLimit, is_sampled
 from utils.errors import UserError
 from utils.formatting import as_typed, rounded_up
-from utils.json_lines import Appender, write_lines
+from utils.json_lines import Appender, real_path, write_lines
 from utils.metadata import refuse_partial_fit
 from utils.random_streams import VERIFICATION
 
@@ -227,7 +227,7 @@ def fit_again(table, paths, seed):
         *(samples, space, rng, report.regularize, report.strength, metadata),
         prior=report.prior if report.prior in PRIORS else SHARED,
     )
-    files = [str(Path(path).resolve()) for path in paths]
+    files = [str(real_path(path)) for path in paths]
     return fitted.with_metadata(fitted.metadata.stating_of_fit(samples_files=files))
 
 

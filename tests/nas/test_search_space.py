@@ -35,6 +35,8 @@ def test_base_widths_that_are_no_multiples_of_8_are_those_of_multiplier_1():
     space = SearchSpace(32, 10, 0.5, 1.25, 4, base_widths=(20, 4, 13), strides=(1, 1, 1))
     assert space.description.scaled(1) == (20, 4, 13)
     assert space.choices == ((8, 16, 20, 24), (4, 8), (8, 13, 16))
+    missing = SearchSpace(32, 10, 0.1, 1.2, 12, base_widths=(20, 4, 13), strides=(1, 1, 1))
+    assert all(base in widths for base, widths in zip((20, 4, 13), missing.choices, strict=True))
 
 
 def test_tiny_space_by_hand():

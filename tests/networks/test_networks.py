@@ -123,13 +123,13 @@ WIDE, OTHER = Width("a", 16), Width("b", 16)
             [Convolve("one", 3, WIDE), Add("sum", to="one"), Classify(WIDE, 2)],
             "sum adds the result of one to itself",
         ),
-        ([Convolve(1, 3, WIDE), Classify(WIDE, 2)], "a Convolve has the name 1, which is not text"),
+        ([Convolve(1, 3, WIDE), Classify(WIDE, 2)], "a Convolve has 1 as its name: text"),
         ([Convolve("one", 3, True), Classify(WIDE, 2)], "one has outputs True: a Width or an int"),
         (
             [
                 Convolve("one", 3, WIDE),
-                Convolve("two", WIDE, Width(WIDE.name, 2 * WIDE.base)),
-                Classify(Width(WIDE.name, 2 * WIDE.base), 2),
+                Convolve("two", Width(WIDE.name, 2 * WIDE.base), WIDE),
+                Classify(WIDE, 2),
             ],
             f"the width of a is {WIDE.base} and {2 * WIDE.base} at multiplier 1",
         ),
@@ -147,7 +147,7 @@ def test_widths_that_are_no_numbers_of_channels_are_named(base):
 
 
 def test_a_width_without_a_name_is_refused():
-    with pytest.raises(UserError, match="a Width has the name None, which is not text"):
+    with pytest.raises(UserError, match="a Width has None as its name: text is needed"):
         Width(None, 8)
 
 

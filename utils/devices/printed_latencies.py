@@ -24,9 +24,9 @@ def parse_pattern(text):
         raise UserError(f"{text!r} is not a regular expression: {error}") from None
     if not pattern.groups:
         raise UserError(f"{text!r} has no group, such as in 'median: ([0-9.]+) ms'")
-    for name in pattern.groupindex:
-        if name not in UNITS_S:
-            raise UserError(f"{text!r}: group {name!r} names no unit: {', '.join(UNITS_S)} are")
+    if pattern.groupindex and not pattern.groupindex.keys() & UNITS_S.keys():
+        names = ", ".join(pattern.groupindex)
+        raise UserError(f"{text!r} names the group {names}, which is no unit: {', '.join(UNITS_S)}")
     return pattern
 
 

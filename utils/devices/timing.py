@@ -54,16 +54,18 @@ class Measurement:
     def noise(self, reduction, rng):
         """Return the standard error of the reduced times, relative to them.
 
-        By the bootstrap, and by the last digit of times that have few, as programs print them.
-        Infinite for a single time, which tells nothing of it.
+        By the bootstrap; times that vary less than their last digit, as programs print few, are
+        known to that digit. Infinite for a single time, which tells nothing of it.
         """
         if len(self.times_s) == 1:
             return np.inf
         times_s = np.array(self.times_s)
         drawn = rng.integers(len(times_s), size=(BOOTSTRAPS, len(times_s)))
         reduced_s = [Measurement(tuple(times_s[row])).reduced_s(reduction) for row in drawn]
-        rounding_s = self._last_digit_s / np.sqrt(12)
-        return float(np.hypot(np.std(reduced_s), rounding_s) / self.reduced_s(reduction))
+        noise_s, rounding_s = np.std(reduced_s), self._last_digit_s / np.sqrt(12)
+        if np.std(times_s) < rounding_s:
+            noise_s = np.hypot(noise_s, rounding_s)
+        return float(noise_s / self.reduced_s(reduction))
 
     @property
     def _last_digit_s(self):

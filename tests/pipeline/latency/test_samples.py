@@ -176,6 +176,9 @@ def test_a_file_of_another_unit_is_warned_of(tmp_path, capsys):
     second = write_samples(tmp_path / "b.jsonl", [[WIDTHS, 1000.0], [WIDTHS, 1500.0]])
     load_samples([first, second])
     assert "b.jsonl are 1e+03 times those in" in capsys.readouterr().err
+    narrow = [[list(SPACE.smallest), 1.0], [list(SPACE.smallest), 1.1]]  # the runtime's own work
+    load_samples([first, write_samples(tmp_path / "c.jsonl", narrow)])
+    assert "is their unit right" not in capsys.readouterr().err
 
 
 def test_a_reference_far_from_the_others_is_warned_of(tmp_path, capsys):

@@ -83,7 +83,7 @@ def test_any_text_is_read_or_refused_in_one_line(text):
     [
         ("(", "is not a regular expression"),
         ("median", "has no group, such as in"),
-        ("(?P<usec>[0-9]+)", "group 'usec' names no unit: s, ms, us, ns are"),
+        ("(?P<usec>[0-9]+)", "names the group usec, which is no unit: s, ms, us, ns"),
     ],
 )
 def test_a_pattern_must_have_a_group_of_a_unit(text, complaint):
