@@ -32,7 +32,6 @@ from nas.interpolation import Place
 from nas.latency_table import LatencyTable
 from nas.latency_target import all_multipliers
 from pipeline.latency.plots import plot_latency_table
-from pipeline.latency.samples import without_drift
 from pipeline.search.plots import plot_widths
 from utils.errors import UserError, exits_with_one_line
 from utils.json_lines import read_lines, write_lines
@@ -100,20 +99,17 @@ def search(framework):
     return tuple(last_line(folder / "results.jsonl")["configuration"])
 
 
-def measure(configurations):
+def measure(configurations, table):
     """Time configurations together; return the results of latency.py, in their order.
 
-    Latencies are those at one machine speed, the reference network's median: the speed may change
-    between two groups of networks.
+    Latencies are those at the machine speed at which the table was measured: it may have changed
+    since, and between two groups of networks.
     """
     widths = [",".join(map(str, configuration)) for configuration in configurations]
     timed = benchmark(*DEVICE, *NETWORK, "--iterations", 30, *widths, shown=True)["results"]
-    recorded = [(tuple(each["configuration"]), each["latency_ms"], each) for each in timed]
-    latencies_ms = dict(without_drift(recorded)[0])
-    results = {
-        configuration: each | {"latency_ms": latencies_ms[configuration]}
-        for configuration, _, each in recorded
-    }
+    for each in timed:
+        each["latency_ms"] *= table.metadata.reference_ms / each["reference_ms"]
+    results = {tuple(each["configuration"]): each for each in timed}
     return [results[configuration] for configuration in configurations]
 
 
@@ -131,7 +127,7 @@ def beside_uniform(found, table):
     uniform = map(space.description.scaled, all_multipliers(space))
     low_ms, high_ms = (factor * predicted_ms(found) for factor in NEAR)
     near = [widths for widths in uniform if low_ms <= predicted_ms(widths) <= high_ms]
-    ours, *others = measure([found, *near])
+    ours, *others = measure([found, *near], table)
     slower = [each for each in others if each["latency_ms"] >= ours["latency_ms"]]
     return ours, min(slower, key=lambda each: each["latency_ms"])
 
