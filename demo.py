@@ -28,9 +28,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.interpolation import Place
+from nas.constraint import Constraint
 from nas.latency_table import LatencyTable
-from nas.latency_target import all_multipliers
+from nas.latency_target import feasible_uniform
 from pipeline.latency.plots import plot_latency_table
 from pipeline.search.plots import plot_widths
 from utils.errors import UserError, exits_with_one_line
@@ -118,15 +118,10 @@ def beside_uniform(found, table):
 
     That is the fastest of those that are measured to take at least as long.
     """
-    space = table.space
-    pairwise = table.pairwise(space)
-
-    def predicted_ms(configuration):
-        return Place(space, configuration).value(pairwise)
-
-    uniform = map(space.description.scaled, all_multipliers(space))
-    low_ms, high_ms = (factor * predicted_ms(found) for factor in NEAR)
-    near = [widths for widths in uniform if low_ms <= predicted_ms(widths) <= high_ms]
+    low_ms, high_ms = (factor * table.predict(found) for factor in NEAR)
+    limit = Constraint(table.pairwise(table.space), high_ms)
+    uniform = feasible_uniform(table.space, [limit])
+    near = [each.configuration for each in uniform if each.values[0] >= low_ms]
     ours, *others = measure([found, *near], table)
     slower = [each for each in others if each["latency_ms"] >= ours["latency_ms"]]
     return ours, min(slower, key=lambda each: each["latency_ms"])

@@ -41,6 +41,7 @@ from pipeline.latency.benchmark import (
     open_networks,
     predict,
     result,
+    warn_of_changed_speed,
 )
 from pipeline.latency.conditions import (
     describe,
@@ -235,7 +236,9 @@ def benchmark(args):
         result(*each, workload, protocol, reference_ms, target_ms)
         for each in zip(networks, timed, predictions_ms, strict=True)
     ]
-    results = fastest_first(results, protocol)
+    results = fastest_first(results)
+    if protocol.rounds:  # in a row the reference network is timed a few times only
+        warn_of_changed_speed(results)
     metadata = of_all_precisions(metadata.stating(state_after=device.state()), networks)
     if args.json:
         print(as_json(results, metadata))

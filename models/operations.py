@@ -216,14 +216,12 @@ def steps_of(operations):
 
 def _check_widths(operations):
     """Raise UserError if two Widths have one name: messages could not tell them apart."""
+    layers = [each for each in operations if isinstance(each, Convolve | Classify)]
     found = {}
-    for operation in operations:
-        for channels in (getattr(operation, "inputs", 0), getattr(operation, "outputs", 0)):
-            if isinstance(channels, Width):
-                first = found.setdefault(channels.name, channels)
-                if first != channels:
-                    bases = f"{first.base} and {channels.base}"
-                    raise UserError(f"{channels} is {bases} at multiplier 1")
+    for width in (channels for each in layers for channels in (each.inputs, each.outputs)):
+        if isinstance(width, Width) and found.setdefault(width.name, width) != width:
+            bases = f"{found[width.name].base} and {width.base}"
+            raise UserError(f"{width} is {bases} at multiplier 1")
 
 
 def widths_of(layers):

@@ -165,12 +165,21 @@ def _pattern(text):
     return text
 
 
+def refuse_idle(args, goes_with, **defaults):
+    """Raise UserError for the first option that is set, although what it goes with is not.
+
+    defaults: {name of an option: what it is if it is not set}
+    """
+    for name, default in defaults.items():
+        if getattr(args, name) != default:
+            raise UserError(f"--{name.replace('_', '-')} goes with {goes_with}")
+
+
 def command_of(args):
     """Return the Command that add_command's options give, None without one."""
     if args.command is None:
-        for option, default in (("command_pattern", None), ("command_timeout", Command.timeout_s)):
-            if getattr(args, option) != default:
-                raise UserError(f"--{option.replace('_', '-')} goes with --command")
+        timeout_s = Command.timeout_s
+        refuse_idle(args, "--command", command_pattern=None, command_timeout=timeout_s)
         return None
     return Command(args.command, args.command_pattern, args.command_timeout)
 

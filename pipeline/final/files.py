@@ -22,7 +22,7 @@ from utils import checkpoints
 from utils.digest import Digest, digest
 from utils.errors import UserError
 from utils.json_types import Positive, checked
-from utils.metadata import NETWORK_DIGEST, same_network
+from utils.metadata import same_network
 
 BEST, RESULTS, CURVES = "best", "results.jsonl", "curves.png"
 EXPORTS = ("onnx", "tflite")
@@ -139,16 +139,10 @@ def load_states(states, params, wanted=None):
     Raises UserError that names what differs, or if the states are of other parameters than params.
     """
     arrays, values = _load(states)
-    wanted = dict(wanted or {})
-    sha256 = wanted.pop(NETWORK_DIGEST, None)
-    for name, value in wanted.items():
+    for name, value in (wanted or {}).items():
         same = same_network if name == "network" else operator.eq
         if not same(getattr(values, name), value):
             raise UserError(f"{states} is of {name} {getattr(values, name)}, not of {value}")
-    if sha256 and values.network_sha256 not in {None, sha256}:
-        raise UserError(
-            f"{states}: {wanted['network']} no longer describes the network that was trained"
-        )
     if not Path(params).exists():
         raise UserError(f"{params} is missing, which {states} belongs to")
     if values.parameters != digest(params):

@@ -16,7 +16,6 @@ from pipeline.final.results import (
 )
 from pipeline.final.supernet import open_supernet
 from utils.errors import UserError
-from utils.metadata import NETWORK_DIGEST
 from utils.output_paths import LOG, refuse_overwriting
 
 
@@ -173,10 +172,13 @@ def _load(training, options, pair, steps, record):
             "framework": options.execution.framework,
             "epoch": pair.epoch,
             "network": options.network,
-            NETWORK_DIGEST: options.network_sha256,
             "configuration": list(options.configuration),
         }
         arrays, values = final_files.load_states(pair.states, pair.params, wanted)
+        if values.network_sha256 not in {None, options.network_sha256}:
+            raise UserError(
+                f"{pair.states}: {options.network} no longer describes the network that was trained"
+            )
     training.load_parameters(pair.params)
     if pair.states:
         training.load_optimiser(arrays, pair.states)

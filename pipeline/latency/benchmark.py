@@ -135,21 +135,21 @@ def result(
     return values
 
 
-def fastest_first(results, protocol):
-    """Return results by latency; warn if the machine's speed has changed between groups.
+def fastest_first(results):
+    """Return results by latency, at the table's machine speed if that is known."""
+    name = "at_table_speed_ms" if "at_table_speed_ms" in results[0] else "latency_ms"
+    return sorted(results, key=lambda values: values[name])
 
-    It is divided out by a table's reference network, so that the order is right, if there is one.
-    """
-    if "at_table_speed_ms" in results[0]:
-        return sorted(results, key=lambda values: values["at_table_speed_ms"])
+
+def warn_of_changed_speed(results):
+    """Warn if the machine's speed changed between groups, and no table's speed divides it out."""
     references_ms = [values["reference_ms"] for values in results]
     change = max(references_ms) / min(references_ms) - 1
-    if protocol.rounds and change > STEADY:  # in a row the reference is timed a few times only
+    if change > STEADY and "at_table_speed_ms" not in results[0]:
         warn(
             f"the machine's speed changed by {change:.0%} between networks; with --latency-model "
             "their latencies are given at one speed, too"
         )
-    return sorted(results, key=lambda values: values["latency_ms"])
 
 
 def as_json(results, metadata):

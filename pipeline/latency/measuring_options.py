@@ -13,6 +13,7 @@ from utils.command_line import (
     natural,
     not_negative,
     positive,
+    refuse_idle,
     repetitions,
 )
 from utils.devices import DEVICES
@@ -108,9 +109,7 @@ def _add_protocol(add):
 def host_of(args):
     """Return the Host that the arguments name; None for this machine."""
     if args.host is None:
-        for option, default in (("remote_shell", SSH), ("remote_python", PYTHON)):
-            if getattr(args, option) != default:
-                raise UserError(f"--{option.replace('_', '-')} goes with --host")
+        refuse_idle(args, "--host", remote_shell=SSH, remote_python=PYTHON)
         return None
     return Host(args.host, args.remote_shell, args.remote_python)
 
@@ -124,11 +123,9 @@ def measuring(args, input_size, classes, timing_cache=None, begun=None):
     if command and args.device != "command":
         raise UserError(f"--command goes with --device command, not with {args.device}")
     for name, devices in ONLY_OF.items():
-        if getattr(args, name) != getattr(Workload, name) and args.device not in devices:
-            raise UserError(
-                f"--{name.replace('_', '-')} goes with --device {' or '.join(devices)}, not with "
-                f"{args.device}"
-            )
+        if args.device not in devices:
+            goes_with = f"--device {' or '.join(devices)}, not with {args.device}"
+            refuse_idle(args, goes_with, **{name: getattr(Workload, name)})
     rounds, untimed = args.rounds, None
     if begun and begun.protocol.rounds is not UNSET:
         rounds = begun.protocol.rounds if rounds is None else rounds

@@ -130,8 +130,6 @@ def answers_in(paths, space):
 def _warn_of_other_units(path, samples, space):
     """Warn, naming the first line, of latencies hundreds of times those of similar networks."""
     latencies_ms = np.array([latency_ms for _, latency_ms, _ in samples])
-    if not len(latencies_ms):
-        return
     usual_ms = np.median(latencies_ms)
     macs = partial(space.description.macs, input_size=space.input_size)
     usual = samples[int(np.abs(latencies_ms - usual_ms).argmin())][0]
@@ -152,14 +150,12 @@ def _warn_of_other_units(path, samples, space):
 def _warn_of_other_references(path, samples):
     """Warn, naming the first line, of a reference network far from the others' of a file."""
     references_ms = np.array([details["reference_ms"] for *_, details in samples])
-    if not len(references_ms):
-        return
-    far = np.abs(np.log(references_ms / np.median(references_ms))) > np.log(FAR)
-    if far.any():
-        number = int(far.argmax())
+    usual_ms = np.median(references_ms)
+    far = np.flatnonzero(np.abs(np.log(references_ms / usual_ms)) > np.log(FAR))
+    if len(far):
         warn(
-            f"{path}, line {number + 1}: reference_ms {references_ms[number]:g}, where others have "
-            f"{np.median(references_ms):g}: is it right?"
+            f"{path}, line {far[0] + 1}: reference_ms {references_ms[far[0]]:g}, where others have "
+            f"{usual_ms:g}: is it right?"
         )
 
 

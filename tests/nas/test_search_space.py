@@ -31,7 +31,7 @@ def test_choices_follow_the_formula_at_every_width():
 
 
 def test_base_widths_that_are_no_multiples_of_8_are_those_of_multiplier_1():
-    """Oracle: by hand: 8, 16 and 24 are nearest to 20 times 0.5, 1 and 1.2; 4 is less than 8."""
+    """Oracle: by hand: 8, 16 and 24 are nearest to 20 times 0.5, 0.75 and 1.25; 4 is below 8."""
     space = SearchSpace(32, 10, 0.5, 1.25, 4, base_widths=(20, 4, 13), strides=(1, 1, 1))
     assert space.description.scaled(1) == (20, 4, 13)
     assert space.choices == ((8, 16, 20, 24), (4, 8), (8, 13, 16))

@@ -16,7 +16,8 @@ def parse_pattern(text):
 
     The number is a group that is named after one of UNITS_S, or else the first group, in ms. There
     may be a group for each unit, of which one matches.
-    Raises UserError if it is not a regular expression with a group, or a name is no unit.
+    Raises UserError if it is not a regular expression with a group, or if it names groups, none of
+    them after a unit.
     """
     try:
         pattern = re.compile(text, re.MULTILINE)
