@@ -77,7 +77,7 @@ def report(benchmark, results_folder):
         if job.name.startswith("final/") and job.name not in trained
     ]  # fmt: skip
     setting = describe(benchmark, results, metadata)
-    setting += ["", noise_as_text(results)]
+    setting += ["", noise_as_text(results, len(settings.seeds))]
     print(write_report(rows, missing, setting, results_folder))
 
 
@@ -92,7 +92,7 @@ def main():
         jobs = noise_jobs(benchmark) if only_noise else benchmark.jobs()
         run_all(jobs, benchmark.jobs_path, asked.slots)
     if only_noise:
-        print(noise_as_text(finished(benchmark.jobs_path)))
+        print(noise_as_text(finished(benchmark.jobs_path), len(asked.settings.seeds)))
     else:
         report(benchmark, asked.results_folder)
 

@@ -24,8 +24,22 @@ def test_noise_is_pooled_over_configurations():
     assert noise.seeds == pytest.approx(1.0)
     assert noise.configurations == pytest.approx(np.sqrt((50 + 32) / 2))
     assert noise.ratio == pytest.approx(1 / np.sqrt(41))
-    assert "ratio 0.16 (aim: at most 0.33), 4 trainings" in str(noise)
+    assert "6.4 between configurations: ratio 0.16" in str(noise)
     assert "ratio nan" in str(SeedNoise.of([[1.0, 1.0], [1.0, 1.0]]))
+
+
+def test_means_of_seeds_are_less_noisy():
+    """Oracle: simulated results of many configurations, averaged by fours."""
+    rng = np.random.default_rng(1)
+    results = rng.normal(size=(60, 1)) + 0.5 * rng.normal(size=(60, 8))
+    means = results.reshape(-1, 2, 4).mean(axis=2)
+    few = SeedNoise.of(results)
+    assert few.ratio_of_means(4) == pytest.approx(SeedNoise.of(means).ratio, abs=0.05)
+    assert few.ratio_of_means(1) == pytest.approx(few.ratio)
+    low, high = few.interval
+    assert low < 0.5 / np.sqrt(1.25) < high
+    assert high - low < 0.4
+    assert SeedNoise.of([[0.0, 9.0], [0.0, 9.0]]).ratio_of_means(4) == 1
 
 
 @pytest.mark.parametrize("results", [[[1.0], [2.0]], [[1.0, 2.0]]])
@@ -60,7 +74,10 @@ def test_the_noise_is_told_of_networks_trained_by_all_seeds():
         for seed in SEEDS
     }
     results |= {"noise/2/0": {"accuracy": 0.0, "loss": 0.0}, "table": {}}
-    text = noise_as_text(results)
+    text = noise_as_text(results, 5)
     expected = SeedNoise.of([[0.0, 0.01], [0.1, 0.11]])
-    assert f"over 2 random networks of equal predicted latency: accuracy {expected}" in text
-    assert "was not measured" in noise_as_text({"table": {}})
+    of_means = f"a ratio of {expected.ratio_of_means(5):.2f} and 0.00."
+    assert "over 2 random networks of equal predicted latency, trained by 2 seeds" in text
+    assert f"accuracy {expected}; loss 0 between" in text
+    assert of_means in text
+    assert "was not measured" in noise_as_text({"table": {}}, 5)
