@@ -29,8 +29,9 @@ from benchmarks.page_commands import page_commands
 from benchmarks.retraining.peer_jobs import PYTHON
 from benchmarks.retraining.with_seeds import with_seeds
 from demo import benchmark, last_line
+from utils.atomic_files import atomic_write
 from utils.errors import UserError, exits_with_one_line
-from utils.json_lines import Appender, atomic_write, read_lines
+from utils.json_lines import Appender, read_lines
 
 PAGE = Path("docs/your-trained-network.md")
 FOLDER, RESULT = Path("output/faster_resnet"), Path("benchmarks/results/faster_resnet.md")

@@ -5,6 +5,7 @@ from utils.errors import UserError
 
 NETWORK, AVERAGE, MOMENTUM, WEIGHT32 = "network/", "average/", "momentum/", "weight32/"
 UPDATES, SCALE = "updates", "loss_scale"
+LEAST_VARIANCE = 1e-6  # less is rounding: BatchNorm adds 1e-5
 
 
 def with_prefix(prefix, arrays):
@@ -20,6 +21,17 @@ def without_prefix(prefix, arrays):
 def has_average(arrays):
     """Return whether a checkpoint's arrays hold averaged weights."""
     return any(name.startswith(AVERAGE) for name in arrays)
+
+
+def parameter(array, name, path, dtype):
+    """Return a parameter or running statistic of a network: floats, variances at least 0.
+
+    Rounding is allowed for: MXNet's running variance of a channel that is always 0 may be -1e-12.
+    """
+    array = checkpoints.floats(array, name, path, dtype)
+    if name.endswith("running_var") and (array < -LEAST_VARIANCE).any():
+        raise UserError(f"{path}: {name} holds a variance below 0")
+    return array
 
 
 def fitting(saved, wanted, path):
@@ -39,7 +51,4 @@ def fitting(saved, wanted, path):
                 f"{misfit}: {name} has shape {saved[name].shape}, "
                 f"in the network it is {tuple(shape)}"
             )
-    return {
-        name: checkpoints.parameter(saved[name], name, path, dtype)
-        for name, (_, dtype) in wanted.items()
-    }
+    return {name: parameter(saved[name], name, path, dtype) for name, (_, dtype) in wanted.items()}

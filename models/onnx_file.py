@@ -10,8 +10,8 @@ import onnx
 
 from models.onnx_cost import Values, count_macs, count_parameters, precision
 from utils.devices.workload import IMAGE_CHANNELS
-from utils.errors import UserError
 from utils.json_types import Positive
+from utils.user_error import UserError, first_line
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,7 @@ class OnnxFile:
         # Whatever protobuf's decoder and the checker raise for bytes that are not a model, and for
         # weights in other files that are missing.
         except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"{path} is not an ONNX model ({reason})") from None
+            raise UserError(f"{path} is not an ONNX model ({first_line(error)})") from None
         inputs, outputs = _inputs(model), list(model.graph.output)
         shapes = [_dimensions(value) for value in inputs]
         match shapes:

@@ -10,6 +10,7 @@ from models.operations import Step
 
 TORCH_NORM = ("weight", "bias", "running_mean", "running_var")
 GLUON_NORM = ("gamma", "beta", "running_mean", "running_var")
+COUNTER = "num_batches_tracked"  # of PyTorch, for an average that is not used here
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from models.arrays import NETWORK, fitting, without_prefix
 from models.folded_weights import Convolution, FoldedWeights
 from models.gluon.arrays_file import read_arrays
 from models.operations import Width
-from models.parameter_names import layouts
+from models.parameter_names import COUNTER, layouts
 from models.trained_weights import TrainedWeights
 from utils import checkpoints
 from utils.errors import UserError
@@ -16,7 +16,6 @@ from utils.errors import UserError
 SUFFIXES = (".params", ".npz", ".onnx", ".pt", ".pth", ".safetensors")
 ZIP = b"PK"  # how a checkpoint begins
 SUPERNET = "full."  # before the names of MXNet's supernets
-COUNTER = "num_batches_tracked"
 
 
 def read_trained(path, network, configuration):

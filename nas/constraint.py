@@ -44,6 +44,16 @@ def least_sum(unary, pairwise):
     return -mrf.max_sum(allowed, [-np.asarray(block) for block in pairwise])[0]
 
 
+def greatest_sum(sizes, pairwise):
+    """Return the greatest sum of a resource over all configurations.
+
+    sizes: the number of states of each node
+    """
+    costs = (np.asarray(block) for block in pairwise)
+    allowed = [np.where(np.isposinf(block), -np.inf, block) for block in costs]
+    return mrf.max_sum([np.zeros(size) for size in sizes], allowed)[0]
+
+
 def unreachable(constraint, least):
     """Return the error for a constraint that no configuration satisfies.
 

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.errors import UserError
-from utils.json_lines import atomic_write
+from utils.atomic_files import atomic_write
+from utils.user_error import UserError, first_line
 
 VALUES = "values"
 ARRAYS = "arrays/"
-LEAST_VARIANCE = 1e-6  # less is rounding: BatchNorm adds 1e-5
 
 
 def checkpoint_path(folder, epoch, step=0):
@@ -102,8 +101,7 @@ def load(path):
         raise
     # Whatever the decoders of zip, npy and JSON raise for invalid bytes.
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path} is not a checkpoint or is damaged ({reason})") from None
+        raise UserError(f"{path} is not a checkpoint or is damaged ({first_line(error)})") from None
     return {_array_name(member): array for member, array in members.items()}, values
 
 
@@ -130,17 +128,6 @@ def floats(array, name, path, dtype=None, shape=None):
         array = array.astype(dtype or array.dtype, copy=False)
     if not np.isfinite(array).all():
         raise UserError(f"{path}: {name} holds numbers that are not finite")
-    return array
-
-
-def parameter(array, name, path, dtype):
-    """Return a parameter or running statistic of a network: floats, variances at least 0.
-
-    Rounding is allowed for: MXNet's running variance of a channel that is always 0 may be -1e-12.
-    """
-    array = floats(array, name, path, dtype)
-    if name.endswith("running_var") and (array < -LEAST_VARIANCE).any():
-        raise UserError(f"{path}: {name} holds a variance below 0")
     return array
 
 

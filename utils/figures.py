@@ -3,7 +3,7 @@
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from utils.json_lines import atomic_write
+from utils.atomic_files import atomic_write
 
 
 def new_figure(width, height, layout="constrained"):

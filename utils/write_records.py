@@ -18,6 +18,7 @@ import argparse
 import io
 from pathlib import Path
 
+from utils.atomic_files import atomic_write
 from utils.command_line import Parser, positive
 from utils.errors import UserError, exits_with_one_line
 from utils.images.broken import BrokenImage
@@ -26,7 +27,6 @@ from utils.images.files import read_image
 from utils.images.folder import open_image_folder
 from utils.images.record_classes import names_path, write_names
 from utils.images.recordio import image_record
-from utils.json_lines import atomic_write
 from utils.progress import progress_bar, warn
 
 JPEG_SIDE = 65_500  # pixels that libjpeg writes at most

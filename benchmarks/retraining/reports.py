@@ -1,6 +1,7 @@
 """What the reports of the benchmarks that retrain networks share."""
 
-from utils.json_lines import atomic_write, write_lines
+from utils.atomic_files import atomic_write
+from utils.json_lines import write_lines
 
 SHOWN = 8
 

@@ -4,12 +4,12 @@ import numpy as np
 
 from models.folded_weights import FoldedWeights, fold
 from models.gluon.runtime import FUSES_BATCH_NORM, mx
+from models.parameter_names import GLUON_NORM
 
 nn = mx.gluon.nn
 
 # By fan-in, which is right for depthwise convolutions too: their fan-out is 9, not 9 × channels.
 HE_NORMAL = mx.init.MSRAPrelu(factor_type="in", slope=0)
-BATCH_NORM = ("gamma", "beta", "running_mean", "running_var")
 CLASSIFIER = mx.init.Normal(0.01)  # the first loss is log(classes)
 
 
@@ -157,7 +157,7 @@ def folded_weights(net):
     convolutions = (
         fold(
             _array(layer.convolution.weight),
-            *(_array(getattr(layer.norm, name)) for name in BATCH_NORM),
+            *(_array(getattr(layer.norm, name)) for name in GLUON_NORM),
             layer.norm._kwargs["eps"],
         )
         for layer in net.features

@@ -13,7 +13,7 @@ from gluoncv.model_zoo import get_model
 from models.gluon.arrays import load_parameters, load_weights
 from models.gluon.plain import PlainNet
 from models.recipe import SUPERNET, learning_rates
-from utils.errors import UserError
+from utils.user_error import UserError, first_line
 
 
 def make_trainer(net, schedule, steps, dtype="float32", kvstore="device"):
@@ -117,7 +117,7 @@ def load_teacher(targets, network, contexts, execution, supernet=None):
         except (OSError, ValueError, RuntimeError, AssertionError, KeyError) as error:
             raise UserError(
                 f"teacher {targets.teacher} is not a .params file and cannot be fetched from "
-                f"gluon-cv's model zoo for {network.classes} classes ({str(error).splitlines()[0]})"
+                f"gluon-cv's model zoo for {network.classes} classes ({first_line(error)})"
             ) from None
     teacher.cast(execution.dtype)
     if execution.mode == "hybrid":

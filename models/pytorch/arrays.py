@@ -4,10 +4,9 @@ import numpy as np
 import torch
 
 from models.arrays import MOMENTUM, NETWORK, SCALE, fitting, with_prefix, without_prefix
+from models.parameter_names import COUNTER
 from utils import checkpoints
 from utils.errors import UserError
-
-COUNTER = "num_batches_tracked"  # BatchNorm counts batches for an average that is not used here
 
 
 def network_arrays(net, prefix=NETWORK):

@@ -5,8 +5,9 @@ import warnings
 
 import torch
 
-from models.pytorch.arrays import COUNTER, to_array
-from utils.errors import UserError
+from models.parameter_names import COUNTER
+from models.pytorch.arrays import to_array
+from utils.user_error import UserError, first_line
 
 WRAPPERS = ("state_dict", "model")  # under which training scripts keep it
 OF_PROCESSES = "module."  # what DataParallel puts before each name
@@ -31,8 +32,9 @@ def read_state_dict(path):
         raise
     # Whatever the decoders of zip and of PyTorch's own formats raise for invalid bytes.
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path} is not a file of torch.save, or is damaged ({reason})") from None
+        raise UserError(
+            f"{path} is not a file of torch.save, or is damaged ({first_line(error)})"
+        ) from None
     if isinstance(content, dict):
         inside = (content[name] for name in WRAPPERS if isinstance(content.get(name), dict))
         content = next(inside, content)

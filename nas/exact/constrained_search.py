@@ -8,7 +8,6 @@ the best answer so far. The answer is proven unless some had to be dropped for l
 
 import numpy as np
 
-from nas import mrf
 from nas.answer import Answer
 from nas.constraint import InfeasibleError, least_sum, unreachable
 from nas.exact import dual
@@ -78,16 +77,6 @@ def _set_labels(chain, gammas, bound, best, effort):
 def _rounding(chain, gammas, score):
     """Return how far rounding may part a bound from an equal score; 0 for a score of -inf."""
     return ROUNDING * len(chain.unary) * (gammas.sum() + abs(score)) if score > -np.inf else 0.0
-
-
-def greatest_sum(sizes, pairwise):
-    """Return the greatest sum of a resource over all configurations.
-
-    sizes: the number of states of each node
-    """
-    costs = (np.asarray(block) for block in pairwise)
-    allowed = [np.where(np.isposinf(block), -np.inf, block) for block in costs]
-    return mrf.max_sum([np.zeros(size) for size in sizes], allowed)[0]
 
 
 def check_reachable(sizes, constraints):

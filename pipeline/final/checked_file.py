@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
+from utils.atomic_files import atomic_write
 from utils.errors import UserError
-from utils.json_lines import atomic_write
 
 TOLERANCE = 1e-3  # of the logits' size
 CHECKED_IMAGES = 16

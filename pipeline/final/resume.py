@@ -15,6 +15,7 @@ from pipeline.final.results import (
     lines_until,
 )
 from pipeline.final.supernet import open_supernet
+from utils.digest import digest
 from utils.errors import UserError
 from utils.output_paths import LOG, refuse_overwriting
 
@@ -158,7 +159,7 @@ def _newest(folder, record):
 
 
 def _check_same_files(training, pair):
-    mark = pair.epoch + (int(final_files.digest(pair.params)[:4], 16) if pair.params else 0)
+    mark = pair.epoch + (int(digest(pair.params)[:4], 16) if pair.params else 0)
     if training.sum_over_processes(mark) != mark * training.world_size:
         raise UserError("not all processes see the same files to resume from")
 

@@ -41,12 +41,10 @@ ERRORS = ("networks", "from, ms", "to, ms", "error, %", "mean, %", "largest, %",
 
 def cross_validated_thirds(table):
     """Return the RelativeErrors, by thirds, of networks left out of a fit; None if not stated."""
-    fitted = table.metadata.fit
-    values, predicted_ms = fitted.residuals, fitted.residuals_predicted_ms
-    if predicted_ms is None:
+    if table.metadata.fit.residuals_predicted_ms is None:
         return None
-    residuals = Residuals(values, predicted_ms)
-    return errors_by_thirds(predicted_ms, residuals.measured_ms, interval=Interval.of(table))
+    residuals, interval = Residuals.of(table), Interval.of(table)
+    return errors_by_thirds(residuals.predicted_ms, residuals.measured_ms, interval)
 
 
 def kinds_of(configurations, space, answers):

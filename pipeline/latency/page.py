@@ -15,19 +15,14 @@ from pipeline.latency.fit_report import (
     error_cells,
 )
 from pipeline.latency.page_html import details, note, page, paragraph, picture, table_of
-from pipeline.latency.plots import plot_coverage, plot_latency_table, plot_width_costs
+from pipeline.latency.plots import MEANINGS, plot_coverage, plot_latency_table, plot_width_costs
 from pipeline.latency.plots_of_fit import plot_cross_validation
+from utils.atomic_files import atomic_write
 from utils.formatting import percent, rounded, rounded_up
-from utils.json_lines import atomic_write
 from utils.metadata import refuse_partial_fit
 from utils.progress import progress_bar
 
 ROWS = 25  # of the table of notable steps
-KINDS = {
-    "faster": "the wider one is faster",
-    "free": "nearly free",
-    "cliff": "a cliff",
-}
 
 
 def write_report(table, path):
@@ -125,10 +120,10 @@ def trust(table):
 def _learning(points):
     half, full = (point.nrmse for point in points[-2:])
     gain = 1 - full / half if half else 0
-    advice = "more samples would still help." if gain > 0.03 else "more samples would help little."
+    advice = "still help." if gain > 0.03 else "help little."
     return (
         f"From {points[-2].samples} to {points[-1].samples} samples the error changed from "
-        f"{percent(half)} % to {percent(full)} %: {advice}"
+        f"{percent(half)} % to {percent(full)} %: more samples would {advice}"
     )
 
 
@@ -151,7 +146,7 @@ def steps(costs):
         (
             step.layer,
             f"{step.narrow} → {step.wide}",
-            KINDS[step.kind],
+            MEANINGS[step.kind],
             f"{step.mean_ms:+.4f}",
             f"{step.least_ms:+.4f} to {step.greatest_ms:+.4f}",
             f"{step.usual_ms:+.4f}",

@@ -9,9 +9,9 @@ from utils.figures import new_figure, new_grid, save_figure
 from utils.formatting import percent
 
 COLOURS = {"faster": "tab:green", "free": "tab:cyan", "cliff": "tab:red"}  # of notable steps
-MEANINGS = {
+MEANINGS = {  # likewise
     "faster": "wider is faster",
-    "free": "nearly free step",
+    "free": "nearly free",
     "cliff": "a cliff",
 }
 

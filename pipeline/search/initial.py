@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 from tqdm import tqdm
@@ -10,14 +9,14 @@ from tqdm import tqdm
 from models.channel_order import sorted_by_importance
 from models.folded_weights import FoldedWeights
 from models.trained_files import read_trained
-from utils.digest import digest
+from utils.digest import Digest, digest
 
 
 class Origin(msgspec.Struct, frozen=True):
     """The file that a supernet's first weights came from."""
 
     file: str  # its name
-    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    sha256: Digest
 
 
 def open_initial(path, space):

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from nas.constraint import Constraint
-from nas.exact.constrained_search import greatest_sum
+from nas.constraint import Constraint, greatest_sum
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from nas.validation.conformal import Residuals

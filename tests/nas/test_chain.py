@@ -10,8 +10,7 @@ from models.description import Description
 from models.operations import Add, Classify, Convolve, Width
 from nas import baselines, mrf, ows
 from nas.chain import Chain
-from nas.constraint import Constraint, InfeasibleError, macs, parameters
-from nas.exact.constrained_search import greatest_sum
+from nas.constraint import Constraint, InfeasibleError, greatest_sum, macs, parameters
 from nas.exact.pareto import front
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from utils.errors import exits_with_one_line
+from utils.user_error import first_line
 
 START = """
 import sys
@@ -70,3 +71,11 @@ def test_lack_of_memory_is_one_line(capsys):
     assert capsys.readouterr().err.startswith(
         "error: not enough memory (Unable to allocate 2.00 PiB"
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "line"), [(ValueError("one\ntwo"), "one"), (AssertionError(), "AssertionError")]
+)
+def test_an_exception_is_told_in_one_line(error, line):
+    """Oracle: by hand; an exception without a message has its type."""
+    assert first_line(error) == line

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.atomic_files import atomic_write
 from utils.devices.tensorrt_builder import Builder
 from utils.errors import UserError
-from utils.json_lines import atomic_write
 
 NUMPY_DTYPES = {"fp16": np.float16, "fp32": np.float32}
 

@@ -11,8 +11,8 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
+from utils.atomic_files import atomic_write
 from utils.errors import UserError
-from utils.json_lines import atomic_write
 from utils.progress import warn_first
 
 SPARSEST = 10  # times as many classes as have an image; labels beyond are not class numbers
