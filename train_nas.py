@@ -28,7 +28,7 @@ from dataclasses import replace
 import numpy as np
 from tqdm import tqdm
 
-from nas.constraint import Constraint, macs, parameters
+from nas.constraint import Constraint, NoAnswerYetError, macs, parameters
 from nas.supernet_search import SupernetSearch
 from pipeline.search import checkpoints as supernet_checkpoints
 from pipeline.search.answers import (
@@ -91,7 +91,7 @@ def open_data(options, space):
 
 
 @contextlib.contextmanager
-def open_network(options, space, **network):
+def open_net(options, space, **network):
     """Yield the slimmable network with its optimiser; processes are connected in the block.
 
     network: slimmable, another class of network than the framework's own (PyTorch)
@@ -171,18 +171,24 @@ def train_epochs(options, net, search, limits, data, start, folder):
     for epoch in range(start.epoch, epochs):
         position = start if epoch == start.epoch else Position(epoch, origin=start.origin)
         means, speed = train_epoch(options, net, search, train, position, folder, estimate)
-        line = answer_line(search, limits, search.best(), epoch + 1, start.origin)
+        done = Position(epoch + 1, origin=start.origin)
+        try:
+            line = answer_line(search, limits, search.best(), done.epoch, start.origin)
+        except NoAnswerYetError as error:
+            arrays = supernet_checkpoints.finite_arrays(options, net, done)
+            supernet_checkpoints.save(options, arrays, search, done)
+            tqdm.write(f"epoch {done.epoch}/{epochs}: no answer yet: {error}")
+            continue
         line |= {"losses": means, "images_per_s": speed}
         accuracies = net.accuracies([search.space.largest, line["configuration"]], train, val)
         line |= dict(zip(("accuracy_full", "accuracy"), accuracies, strict=True))
-        done = Position(epoch + 1, origin=start.origin)
         arrays = supernet_checkpoints.finite_arrays(options, net, done)
         folder.append_result(line)
-        folder.curves.scalars(epoch + 1, curves_of(line))
+        folder.curves.scalars(done.epoch, curves_of(line))
         supernet_checkpoints.save(options, arrays, search, done)
         losses = ", ".join(f"{name} {loss:.3f}" for name, loss in means.items())
         tqdm.write(
-            f"epoch {epoch + 1}/{epochs}: losses {losses}; accuracy full "
+            f"epoch {done.epoch}/{epochs}: losses {losses}; accuracy full "
             f"{line['accuracy_full']:.2%}, best {line['accuracy']:.2%}; best predicted "
             f"{within(line['latency_ms'], line['target_ms'])} ms; {speed:.0f} images/s"
         )
@@ -244,7 +250,7 @@ def report_answer(options, search, limits, start, validation, folder):
 
 
 def search_widths(options, **network):
-    """Train, search and answer; network: as for open_network."""
+    """Train, search and answer; network: as for open_net."""
     reports = options.reports
     refuse_inputs_in_folder(reports)
     limits = open_limits(options.question)
@@ -261,7 +267,7 @@ def search_widths(options, **network):
         validation, evaluates = None, reports.score_check or reports.scores == "fitted"
         if start.epoch < schedule.epochs or evaluates:
             data = open_data(options, space)
-            with open_network(options, space, **network) as net:
+            with open_net(options, space, **network) as net:
                 load_network(net, data[0])
                 refuse_different_starts(net, search, start)
                 validation = train_and_check(options, net, search, limits, data, start, folder)
@@ -272,7 +278,7 @@ def search_widths(options, **network):
 @exits_with_one_line
 @naming_what_needs_memory("--batch-size", "--window", "--workers")
 def main(arguments=None, **network):
-    """Run the script; network: as for open_network."""
+    """Run the script; network: as for open_net."""
     options = parse_options(__doc__, arguments)
     with silent_unless_first():
         search_widths(options, **network)

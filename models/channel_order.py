@@ -33,7 +33,7 @@ def importances(weights):
     for step, each in _pairs(weights):
         if not step.depthwise:
             squares = np.square(each.kernel, dtype=np.float64).sum((2, 3))
-            brought = squares / (np.float64(each.variance) + EPSILON)[:, None]
+            brought = squares / (np.asarray(each.variance, np.float64) + EPSILON)[:, None]
             sums[step.inputs] = sums.get(step.inputs, 0) + brought.sum(0)
     last = weights.network.layers[-1].inputs
     logits = np.square(weights.classifier_weight, dtype=np.float64).sum(0)

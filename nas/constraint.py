@@ -38,6 +38,10 @@ class InfeasibleError(UserError):
     """No configuration is feasible: one limit is out of reach, or all of them together are."""
 
 
+class NoAnswerYetError(InfeasibleError):
+    """No configuration of the widths that were drawn so far is feasible."""
+
+
 def least_sum(unary, pairwise):
     """Return the least sum of a resource over configurations whose states all have a score."""
     allowed = [np.where(np.isneginf(scores), -np.inf, 0.0) for scores in unary]

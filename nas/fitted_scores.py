@@ -35,7 +35,7 @@ LEVEL = 0.9  # of the intervals
 
 
 @dataclass(frozen=True)
-class Prior:
+class ScorePrior:
     """What training says about the scores, in nats of a whole network's loss; -inf: never drawn."""
 
     means: list  # per layer (S,)
@@ -130,7 +130,7 @@ class FittedScores:
 
     def __init__(self, prior, states, losses, hyper=None):
         """
-        prior: a Prior; states: (n, N), sub-networks of widths that have a score; losses: (n,)
+        prior: a ScorePrior; states: (n, N), sub-networks of widths with a score; losses: (n,)
         hyper: the Hyperparameters; estimated if not given
         Raises UserError for a loss that is not finite and greater than 0.
         """

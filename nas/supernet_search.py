@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from nas import aows, mrf, ows
-from nas.constraint import InfeasibleError, least_sum
+from nas.constraint import InfeasibleError, NoAnswerYetError, least_sum
 from nas.exact.constrained_search import check_reachable
-from nas.fitted_scores import DRAWS, Prior
+from nas.fitted_scores import DRAWS, ScorePrior
 from nas.noise import DrawnScores, fastest_as_good, is_hidden, noticeable
 from nas.thompson import fit_where_the_answer_lies
 from nas.transitions import pack_pairwise, pad
@@ -191,7 +191,8 @@ class SupernetSearch:
 
         Unless scores are means or the method is the reference's, it is a fast one that noise does
         not tell from the best one: see nas.noise.fastest_as_good.
-        Raises InfeasibleError, and UserError if a layer has no width that was ever drawn.
+        Raises NoAnswerYetError if it needs widths that were never drawn, else InfeasibleError;
+        UserError if a layer has no width that was ever drawn.
         """
         best = self.best_under(self.constraints)
         if not self._minds_noise:
@@ -207,7 +208,12 @@ class SupernetSearch:
 
     def best_under(self, constraints):
         """Return the Answer of greatest score under other constraints, whatever the noise."""
-        return ows.search_all(self.unary(), constraints, **self._method)
+        try:
+            return ows.search_all(self.unary(), constraints, **self._method)
+        except InfeasibleError as error:
+            if self._losses.all_drawn():
+                raise
+            raise NoAnswerYetError(f"{error}, of the widths drawn so far: train longer") from None
 
     def as_good(self, answers):
         """Return the indices of those of some Answers that noise does not tell from the best.
@@ -240,7 +246,7 @@ class SupernetSearch:
         """
         chain, layers = self.space.chain, len(self.space.sizes)
         # What was recorded is divided by the number of layers.
-        prior = Prior(
+        prior = ScorePrior(
             [layers * row for row in self._rows(self._losses.unary())],
             [layers * row for row in self._errors()],
         )

@@ -46,7 +46,7 @@ class Evaluated:
 def fit_where_the_answer_lies(prior, evaluated, adopt, candidate, rng, most, *, goes_on=False):
     """Return the FittedScores of sub-networks, of which `most` at most are evaluated here.
 
-    prior: a nas.fitted_scores.Prior; evaluated: Evaluated, to which they are added
+    prior: a nas.fitted_scores.ScorePrior; evaluated: Evaluated, to which they are added
     adopt: adopt(FittedScores) -> the states that are reported by it; called last with what is
         returned
     candidate: candidate(scores) -> the best states by drawn scores

@@ -215,18 +215,18 @@ def test_aows_logs_decisions_that_can_be_plotted(model, tmp_path, sampling):
 
 def test_data_are_shuffled_anew_every_epoch(model, tmp_path, monkeypatch):
     seen = []
-    open_network = train_nas.open_network
+    open_net = train_nas.open_net
 
     @contextlib.contextmanager
     def spying(options, space):
-        with open_network(options, space) as net:
+        with open_net(options, space) as net:
             step = net.step
             net.step = lambda images, labels, *rest: (
                 seen.append(labels.asnumpy().tolist()), step(images, labels, *rest)
             )[1]  # fmt: skip
             yield net
 
-    monkeypatch.setattr(train_nas, "open_network", spying)
+    monkeypatch.setattr(train_nas, "open_net", spying)
     train_nas.main(arguments(model, tmp_path))
     assert len(seen) == 10
     assert seen[0] != seen[5]  # the first batch of either epoch

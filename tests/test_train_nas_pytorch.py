@@ -68,16 +68,16 @@ def test_mxnet_is_not_imported(model, tmp_path):
 
 def test_groups_of_images_draw_one_configuration_each(model, tmp_path, monkeypatch):
     drawn = []
-    open_network = train_nas.open_network
+    open_net = train_nas.open_net
 
     @contextlib.contextmanager
     def spying(options, space):
-        with open_network(options, space) as net:
+        with open_net(options, space) as net:
             step = net.step
             net.step = lambda *batch: (drawn.append(batch[2]), step(*batch))[1]
             yield net
 
-    monkeypatch.setattr(train_nas, "open_network", spying)
+    monkeypatch.setattr(train_nas, "open_net", spying)
     options = ["--configurations-per-batch", "4", "--AOWS", "--AOWS-warmup", "1"]
     train_nas.main(arguments(model, tmp_path, *PYTORCH, *options))
     assert len(drawn) == 10

@@ -14,7 +14,6 @@ if __name__ == "__main__":  # before the imports that take seconds
 
     prepare()
 
-import argparse
 import io
 from pathlib import Path
 
@@ -35,26 +34,19 @@ JPEG_SIDE = 65_500  # pixels that libjpeg writes at most
 @exits_with_one_line
 def main(arguments=None):
     """Write the RecordIO files of an image folder's train/ and val/."""
-    parser = Parser(
-        prog="python -m utils.write_records",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser(prog="python -m utils.write_records", description=__doc__)
     parser.add_argument("folder", help="image folder with train/ and val/ class folders")
     parser.add_argument("prefix", help="path of the files without _train.rec, _val.rec")
     parser.add_argument(
-        "--resize", type=positive, help="pixels of the shorter side; default: as it is"
+        "--resize", type=positive, help="pixels of the shorter side (without it, as it is)"
     )
-    parser.add_argument(
-        "--quality", type=positive, default=95, help="of JPEGs that were resized (95)"
-    )
+    parser.add_argument("--quality", type=positive, default=95, help="of JPEGs that were resized")
     options = parser.parse_args(arguments)
     train, val = open_image_folder(options.folder, Recipe(input_size=1), seed=0)
     for name, dataset in (("train", train), ("val", val)):
         prefix = f"{options.prefix}_{name}"
-        names_path(f"{prefix}.rec").unlink(
-            missing_ok=True
-        )  # a kill leaves none, not the wrong ones
+        # First: a kill then leaves none, not the wrong ones.
+        names_path(f"{prefix}.rec").unlink(missing_ok=True)
         write_records(dataset, prefix, options.resize, options.quality)
         write_names(f"{prefix}.rec", dataset.classes)
 

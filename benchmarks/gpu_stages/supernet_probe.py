@@ -43,7 +43,7 @@ def gradient_differences(device):
     return differences
 
 
-def rates(step, calls, settings, device):
+def rates(calls, settings, device):
     """Return {name: images/s, the median over repeats} of calls that are timed in turn."""
     now, _ = clock(device)
     rows = [[seconds(call, now) for call in calls.values()] for _ in range(settings.repeats)]
@@ -77,7 +77,7 @@ def main(arguments=None):
         step.net.full, step.net.masked = map(torch.compile, (step.net.full, step.net.masked))
     calls = {f"G = {groups}": partial(step.ours, groups) for groups in GROUPS}
     calls = first_calls({**calls, "plain": step.twin, "full pass": step.full_pass}, device)
-    measured = rates(step, calls, settings, device)
+    measured = rates(calls, settings, device)
     tell(images_per_s=measured)
     for groups in GROUPS:
         if f"G = {groups}" in measured:

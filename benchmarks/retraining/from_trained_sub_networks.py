@@ -36,7 +36,7 @@ def measure(options):
     rng = np.random.default_rng(0)
     configurations = [search.space.draw_uniform(rng) for _ in range(CONFIGURATIONS)]
     images = RandomPart(val, min(len(val), IMAGES), rng)
-    with train_nas.open_network(options, search.space) as net:
+    with train_nas.open_net(options, search.space) as net:
         load_network(net, train)
         evaluations = evaluate(net, configurations, train, images)
     states = np.array([search.space.states(each) for each in configurations])

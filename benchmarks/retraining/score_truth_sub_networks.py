@@ -30,7 +30,7 @@ def measure(options, configurations):
     search = train_nas.open_search(options, open_limits(options.question))
     _, load_network = supernet_checkpoints.load(options, search)
     train, _ = train_nas.open_data(options, search.space)
-    with train_nas.open_network(options, search.space) as net:
+    with train_nas.open_net(options, search.space) as net:
         load_network(net, train)
         evaluations = evaluate(net, configurations, train, train)
     lines = [

@@ -74,9 +74,7 @@ def load_optimiser(trainer, net, arrays, path):
     if UPDATES not in arrays:
         raise UserError(f"{path} holds no optimiser state")
     updates = int(checkpoints.integers(arrays[UPDATES], UPDATES, path))
-    momenta, weights32 = (
-        _states(arrays, prefix, trainer, net, path) for prefix in (MOMENTUM, WEIGHT32)
-    )
+    momenta, weights32 = (_states(arrays, prefix, net, path) for prefix in (MOMENTUM, WEIGHT32))
     start_kvstore(trainer)
     names = {parameter: name for name, parameter in _parameters(net).items()}
     for index, parameter in enumerate(trainer._params):
@@ -96,7 +94,7 @@ def load_optimiser(trainer, net, arrays, path):
     set_updates(trainer, updates)
 
 
-def _states(arrays, prefix, trainer, net, path):
+def _states(arrays, prefix, net, path):
     """Return {parameter's name: array} of one kind of state, of all parameters or of none.
 
     Only float16 parameters have weights in float32.

@@ -155,7 +155,7 @@ class Residuals:
         target_ms:  the margin of the network whose bound, prediction · (1 + margin), is this; None:
         that of a network whose errors are of the mean size
         """
-        rank = math.ceil((len(self.values) + 1) * confidence)
+        rank = _rank(len(self.values), confidence)
         if rank > len(self.values):
             least = math.ceil(round(confidence / (1 - confidence), 9))  # 9.000000000000002 for 0.9
             raise UserError(
@@ -197,6 +197,11 @@ class Residuals:
         return cls(values, predicted_ms)
 
 
+def _rank(count, confidence):
+    """Return ceil((count + 1) · confidence), which rounding must not raise: 56 for 99 and 0.55."""
+    return math.ceil(round((count + 1) * confidence, 9))
+
+
 def _margin_at(target_ms, quantile, scale):
     """Return margin = quantile · scale(T) of the T with T · (1 + margin) = target_ms."""
     if not scale.sizes:
@@ -222,7 +227,7 @@ def calibrate(predicted_ms, measured_ms, level=LEVEL):
     """
     predicted_ms, measured_ms = np.asarray(predicted_ms), np.asarray(measured_ms)
     errors = measured_ms / predicted_ms - 1
-    rank = math.ceil((len(errors) + 1) * level)
+    rank = _rank(len(errors), level)
     if rank > len(errors):
         return None
     sizes = np.sort(np.abs(normalised(predicted_ms, errors)))

@@ -3,7 +3,6 @@
 import itertools
 import os
 import reprlib
-import sys
 from functools import partial
 
 import numpy as np
@@ -189,10 +188,9 @@ def warn_of_still_clock(samples):
 def _warn_of_mixed_references(recorded):
     lacking = sum("reference_ms" not in details for *_, details in recorded)
     if 0 < lacking < len(recorded):
-        print(
-            f"warning: {lacking} of {len(recorded)} samples lack the reference network's latency, "
-            "reference_ms: the drift of the machine is divided out of none of them",
-            file=sys.stderr,
+        warn(
+            f"{lacking} of {len(recorded)} samples lack the reference network's latency, "
+            "reference_ms: the drift of the machine is divided out of none of them"
         )
 
 

@@ -162,7 +162,7 @@ def neighbours(space, limit, seed):
 def _candidate(line, chosen, first, now):
     """Return the Candidate of a sample; first, now: the limit of the beginning and of the round."""
     configuration, latency_ms, details = tuple(line[0]), *line[1:]
-    measured_ms = latency_ms * at_speed_of(first.table, details)
+    measured_ms = latency_ms * at_speed_of(first.table.metadata, details.get("reference_ms"))
     return Candidate(
         configuration,
         chosen[configuration].score,
@@ -212,15 +212,22 @@ def samples_of(table):
     return paths
 
 
-def at_speed_of(table, details):
-    """Return the factor that scales a sample's latency to the table's machine speed."""
-    reference_ms = table.metadata.reference_ms
-    return reference_ms / details["reference_ms"] if reference_ms else 1.0
+def at_speed_of(metadata, reference_ms):
+    """Return the factor that scales latencies to the machine speed that a table's metadata state.
+
+    reference_ms: the reference network's latency when they were measured
+    """
+    return metadata.reference_ms / reference_ms if metadata.reference_ms else 1.0
 
 
 def fit_again(table, paths, seed):
-    """Return a table fitted to samples files by the weights of an earlier one."""
+    """Return a table fitted to samples files by the weights of an earlier one, at its speed."""
     samples, space, metadata = load_samples(paths)
+    if level_ms := table.metadata.reference_ms:
+        # What was added moves the files' median, but the target holds at the table's speed.
+        factor = at_speed_of(table.metadata, metadata.reference_ms)
+        samples = [(configuration, factor * latency_ms) for configuration, latency_ms in samples]
+        metadata = metadata.stating(reference_ms=level_ms)
     report = table.metadata.fit
     rng = np.random.default_rng(seed)
     fitted = fit_validated(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.channel_order import importances, permuted, sorted_by_importance
+from models.channel_order import EPSILON, importances, permuted, sorted_by_importance
 from models.description import Description
 from models.operations import Add, Classify, Convolve, Width
 from models.pytorch.arrays import load_weights, network_arrays
@@ -44,6 +44,26 @@ def test_sorting_changes_no_output(name, dtype, tolerance):
     load_weights(net, ours)
     found = logits(net, dtype)
     assert np.abs(found - wanted).max() < tolerance * np.abs(wanted).max()
+
+
+def test_a_layer_of_one_channel_has_an_importance():
+    """Oracle: by hand; a weight of 2 reads each channel before it, 3 reads the one."""
+    wide, gate = Width("wide", 3), Width("gate", 1)
+    steps = [
+        Convolve("first", 3, wide),
+        Convolve("gate", wide, gate, kernel_size=1),
+        Classify(gate, 5),
+    ]
+    network = Description("gated", steps)
+    kernels = [np.ones((3, 3, 3, 3)), np.full((1, 3, 1, 1), 2.0)]
+    arrays = []
+    for kernel in kernels:
+        zeros, ones = np.zeros(len(kernel)), np.full(len(kernel), 1 - EPSILON)
+        arrays += [kernel, ones, zeros, zeros, ones]
+    weights = TrainedWeights.of(network, [*arrays, np.full((5, 1), 3.0), np.zeros(5)])
+    found = importances(weights)
+    assert found[wide] == pytest.approx([4, 4, 4])
+    assert found[gate] == pytest.approx([5 * 9])
 
 
 def test_sorting_changes_no_output_in_mxnet():

@@ -11,7 +11,7 @@ from nas.fitted_scores import (
     LEAST,
     FittedScores,
     Hyperparameters,
-    Prior,
+    ScorePrior,
     balanced,
 )
 from nas.mrf import unary_sum
@@ -34,7 +34,7 @@ def losses_of(truth, states, noise=0.0):
 def prior_of(truth, rng, error, scale=1.0):
     """What training would tell of a truth: another scale, another offset per layer, noise."""
     means = [scale * layer + rng.normal() + rng.normal(0, error, len(layer)) for layer in truth]
-    return Prior(means, [np.full(len(layer), error) for layer in truth])
+    return ScorePrior(means, [np.full(len(layer), error) for layer in truth])
 
 
 def all_states():
@@ -45,7 +45,9 @@ def test_an_additive_truth_is_found_where_training_tells_nothing():
     """Oracle: the losses of all configurations, from more evaluations than there are increments."""
     rng = np.random.default_rng(0)
     truth = truth_of(rng)
-    prior = Prior([rng.normal(size=size) for size in SIZES], [np.full(size, 9.0) for size in SIZES])
+    prior = ScorePrior(
+        [rng.normal(size=size) for size in SIZES], [np.full(size, 9.0) for size in SIZES]
+    )
     states = balanced(prior.seen, 30, rng)
     fit = FittedScores(prior, states, losses_of(truth, states), Hyperparameters(1, 1e-6, 0.1))
     expected = losses_of(truth, all_states())
@@ -61,7 +63,7 @@ def test_what_is_additive_is_not_taken_for_noise(count, seed):
     Its likelihood has a second maximum, at which all of the losses' spread is noise.
     """
     states = balanced([np.arange(3)] * 3, count, np.random.default_rng(seed))
-    prior = Prior([np.arange(3.0)] * 3, [np.full(3, 0.08)] * 3)
+    prior = ScorePrior([np.arange(3.0)] * 3, [np.full(3, 0.08)] * 3)
     fit = FittedScores(prior, states, np.exp(-states @ np.array([1.0, 0.1, 0.01])))
     assert fit.hyper.sigma < 0.01
     np.testing.assert_allclose(np.diff(fit.scores[0]), 1, atol=0.01)
@@ -89,7 +91,7 @@ def test_training_helps_where_few_are_evaluated():
 def test_the_fit_minimises_the_stated_sum_of_squares():
     """Oracle: CVXPY, on the objective as it is written in the module's docstring."""
     rng = np.random.default_rng(3)
-    prior = Prior(*([rng.normal(size=s) for s in SIZES], [rng.random(s) for s in SIZES]))
+    prior = ScorePrior(*([rng.normal(size=s) for s in SIZES], [rng.random(s) for s in SIZES]))
     states = rng.integers(SIZES, size=(20, len(SIZES)))
     logarithms = rng.normal(size=20)
     hyper = Hyperparameters(0.7, 0.3, 0.2)
@@ -201,7 +203,7 @@ def test_a_loss_without_a_logarithm_is_refused(loss):
 
 
 def test_layers_of_one_width_leave_the_mean():
-    prior = Prior([np.zeros(1)] * 3, [np.ones(1)] * 3)
+    prior = ScorePrior([np.zeros(1)] * 3, [np.ones(1)] * 3)
     losses = np.arange(1, LEAST + 1)
     fit = FittedScores(prior, [(0, 0, 0)] * LEAST, losses)
     assert unary_sum(fit.scores, (0, 0, 0)) == pytest.approx(-np.log(losses).mean())
@@ -211,7 +213,7 @@ def test_layers_of_one_width_leave_the_mean():
 def test_sub_networks_of_equal_losses_have_equal_scores(spread):
     """Oracle: the losses; without a least scale the likelihood's matrix was not positive."""
     rng = np.random.default_rng(7)
-    prior = Prior([np.zeros(3)] * 13, [np.full(3, 0.1)] * 13)
+    prior = ScorePrior([np.zeros(3)] * 13, [np.full(3, 0.1)] * 13)
     states = balanced(prior.seen, 60, rng)
     fit = FittedScores(prior, states, 2 * np.exp(spread * rng.random(60)))
     assert [unary_sum(fit.scores, each) for each in states] == pytest.approx(
@@ -220,6 +222,6 @@ def test_sub_networks_of_equal_losses_have_equal_scores(spread):
 
 
 def test_the_only_sub_network_is_predicted_by_itself():
-    prior = Prior([np.zeros(1)] * 3, [np.ones(1)] * 3)
+    prior = ScorePrior([np.zeros(1)] * 3, [np.ones(1)] * 3)
     fit = FittedScores(prior, [(0, 0, 0)], [2.0])
     assert fit.left_out(np.random.default_rng(0)).tolist() == [2.0]

@@ -3,7 +3,7 @@ import pytest
 
 from nas import ows
 from nas.answer import Answer
-from nas.constraint import Constraint, InfeasibleError
+from nas.constraint import Constraint, InfeasibleError, NoAnswerYetError
 from nas.exact.pareto import front
 from nas.latency_table import LatencyTable
 from nas.noise import MARGIN
@@ -162,6 +162,17 @@ def test_aows_draws_by_the_scores_of_its_answers():
         shares[scores] = decision.probabilities[0]
     assert shares["means"][1] > 2 * shares["means"][2]
     assert shares["monotone"][1] == pytest.approx(shares["monotone"][2], abs=1e-4)
+
+
+def test_a_target_that_needs_widths_never_drawn_has_no_answer_yet():
+    """Oracle: by hand; the fastest configuration is in reach once its widths were drawn."""
+    search = exact("monotone", target_ms=1.01 * TABLE.predict(SPACE.smallest))
+    drawn = np.tile([[1], [2]], (50, 3))
+    search.record(drawn, np.ones(100), np.zeros(100))
+    with pytest.raises(NoAnswerYetError, match=r"is below .*, of the widths drawn so far: train"):
+        search.best()
+    search.record(np.zeros((50, 3), dtype=int), np.ones(50), np.zeros(50))
+    assert SPACE.configuration_at(search.best().states) == SPACE.smallest
 
 
 def test_fewer_configurations_than_images_are_drawn_for_equal_parts_of_them():

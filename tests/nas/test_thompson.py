@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from nas.fitted_scores import LEAST, Prior, balanced
+from nas.fitted_scores import LEAST, ScorePrior, balanced
 from nas.mrf import unary_sum
 from nas.thompson import BATCH, FIRST, Evaluated, fit_where_the_answer_lies
 
@@ -42,7 +42,7 @@ class Evaluations:
 
 def prior_of(truth, error):
     rng = np.random.default_rng(SEED)
-    return Prior(
+    return ScorePrior(
         [rng.normal(layer, error) for layer in truth], [np.full(len(u), error) for u in truth]
     )
 

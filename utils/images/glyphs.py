@@ -9,13 +9,12 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import PIL
-from tqdm import tqdm
 
 from utils import checkpoints
 from utils.errors import UserError
 from utils.images import glyph_drawing
 from utils.images.transforms import preprocessing
-from utils.progress import progress_bar
+from utils.progress import progress_bar, warn
 
 # Size and position are random; so letters whose two cases differ in little but size
 # (c k o p s u v w x z) are left out, and 0, I, l, which look like O, 1 and each other.
@@ -121,7 +120,7 @@ def _kept(folder, input_size):
     try:
         checkpoints.save(path, arrays, recipe)
     except OSError as error:
-        tqdm.write(f"warning: the glyphs cannot be kept and will be drawn again ({error})")
+        warn(f"the glyphs cannot be kept and will be drawn again ({error})")
     return arrays
 
 

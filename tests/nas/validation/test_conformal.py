@@ -106,6 +106,11 @@ def test_the_margin_by_hand():
         Residuals(np.zeros(8)).margin(0.9)
 
 
+def test_rounding_raises_no_rank():
+    """Oracle: 100 · 0.55 is 55, though not in floating point."""
+    assert Residuals(np.arange(99) / 1e3).margin(0.55) == pytest.approx(0.054)
+
+
 def test_new_networks_are_no_slower_than_the_margin_allows_as_often_as_asked():
     """Oracle: the guarantee itself, averaged over 400 calibrations, for errors with a bias."""
     rng = np.random.default_rng(0)

@@ -12,15 +12,16 @@ from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from nas.supernet_search import SupernetSearch
 from nas.validation.conformal import Residuals
+from nas.validation.prediction_errors import relative_rms
 from nas.validation.validated_fit import fit_validated
 from pipeline.latency.measuring_again import measure_again, workload_of
 from pipeline.latency.samples import drawn_in, read_samples
 from pipeline.search.limits import LatencyLimit
-from pipeline.search.verification import candidates, neighbours, verify
+from pipeline.search.verification import candidates, fit_again, neighbours, verify
 from utils.devices.bench import Protocol
 from utils.devices.workload import Workload
 from utils.errors import UserError
-from utils.json_lines import read_lines, read_metadata, write_lines, write_metadata
+from utils.json_lines import Appender, read_lines, read_metadata, write_lines, write_metadata
 from utils.metadata import Metadata
 
 SPACE = SearchSpace(input_size=32, classes=10, levels=4)
@@ -90,6 +91,26 @@ def test_a_round_ends_when_a_candidate_meets_the_target_when_measured(tmp_path, 
     assert f"{path}: {len(lines[0]['candidates'])} samples added" in capsys.readouterr().out
     meeting = [c for c in lines[-1]["candidates"] if c["meets"]]
     assert tuple(max(meeting, key=lambda c: c["score"])["configuration"]) == configuration
+
+
+def test_a_table_that_is_fitted_again_holds_at_the_speed_of_the_first(tmp_path):
+    """Oracle: the device's true latencies at that speed; most samples were added at another one."""
+    device = Device(noise=0.0)
+    _, _, limit, path = setting(tmp_path, device)
+    rng = np.random.default_rng(2)
+    configurations = [SPACE.draw_uniform(rng) for _ in range(200)]
+    true_ms = device.true.true_ms(configurations)
+    with Appender(path) as samples:
+        samples.append(
+            [
+                [list(configuration), float(2 * each_ms), {"reference_ms": 2.0, "added": True}]
+                for configuration, each_ms in zip(configurations, true_ms, strict=True)
+            ]
+        )
+    table = fit_again(limit.table, [path], seed=0)
+    assert table.metadata.reference_ms == limit.table.metadata.reference_ms == 1.0
+    predicted_ms = [table.predict(configuration) for configuration in configurations]
+    assert relative_rms(predicted_ms, true_ms) < 0.05
 
 
 def test_of_candidates_that_noise_does_not_tell_apart_the_fastest_answers(tmp_path, monkeypatch):

@@ -154,7 +154,7 @@ def test_a_folder_that_cannot_be_written_is_only_warned_of(few, tmp_path, capsys
     (tmp_path / "output").write_text("")
     train, _ = open_glyphs(16, 0, tmp_path / "output")
     assert len(train) == 98
-    assert "warning: the glyphs cannot be kept" in capsys.readouterr().out
+    assert "warning: the glyphs cannot be kept" in capsys.readouterr().err
 
 
 def test_glyphs_are_opened_by_their_name(few, tmp_path, monkeypatch):
