@@ -79,13 +79,15 @@ from pipeline.latency.samples import (
     answers_in,
     drawn_in,
     drift,
+    first_timings,
     load_samples,
     sample_line,
     warn_of_still_clock,
 )
 from pipeline.latency.samples_file import SamplesFile, begun_metadata
 from pipeline.latency.stopping_check import StoppingCheck
-from pipeline.latency.verdict import open_target, reference_of, resolution_as_text
+from pipeline.latency.target import open_target, resolution_as_text
+from pipeline.latency.verdict import reference_of
 from utils.atomic_files import is_special, own_descriptor, remove_leftovers
 from utils.command_line import Parser
 from utils.devices import open_device
@@ -186,8 +188,9 @@ def validate(args):
     samples, space, metadata = load_samples(args.samples)
     table.values(space)  # raises if the table was made for another search space
     warn_of_differences(table.metadata, metadata)
-    configurations, measured_ms = zip(*samples, strict=True)
-    measured_ms = np.array(measured_ms) * speed_ratio(table.metadata, metadata)
+    timings_ms = first_timings(samples)
+    configurations = list(timings_ms)
+    measured_ms = np.array(list(timings_ms.values())) * speed_ratio(table.metadata, metadata)
     predicted_ms = np.array([table.predict(configuration) for configuration in configurations])
     interval = Interval.of(table)
     kinds = kinds_of(configurations, space, answers_in(args.samples, space))

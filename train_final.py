@@ -38,7 +38,9 @@ from networks import open_network
 from pipeline.final import files as final_files
 from pipeline.final.exports import check_runtimes, exporters
 from pipeline.final.options import parse_options
-from pipeline.final.results import Record, Result, draw_curves, named
+from pipeline.final.plots import draw_curves
+from pipeline.final.record import Record
+from pipeline.final.results import Result, named
 from pipeline.final.resume import begun, check_paths, start
 from pipeline.final.supernet import open_source
 from pipeline.final.validation import bar_of_first, validate
@@ -256,12 +258,18 @@ def save(training, options, result, best, is_best):
         final_files.keep_newest(files.keep, files.save_dir)
 
 
+def unused_names(used, classes):
+    """Yield names for the classes, up to so many, of which there are no images."""
+    for number in range(len(used), classes):
+        yield f"{number} (no images)" if str(number) in used else str(number)
+
+
 def export_epoch(training, data, options, classes, name, record):
     """Export a saved epoch's network and, if there is one, that of the averaged weights."""
     params, states = final_files.paths(options.files.save_dir, name)
     if not params.exists():  # this run saved none: it was resumed from another folder
         return
-    names = [*data.class_names, *map(str, range(data.classes, classes))]
+    names = [*data.class_names, *unused_names(data.class_names, classes)]
     arrays, values = final_files.load_states(states, params)
     about = {
         "network": options.network,

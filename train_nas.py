@@ -40,7 +40,6 @@ from pipeline.search.answers import (
     refuse_inputs_in_folder,
     write_front,
 )
-from pipeline.search.checkpoints import Position
 from pipeline.search.comparison import answers_of, compare_baselines
 from pipeline.search.folder import SearchFolder
 from pipeline.search.limits import open_limits, search_space_of, warn_of_loose, warn_of_unsampled
@@ -169,9 +168,10 @@ def train_epochs(options, net, search, limits, data, start, folder):
     steps = net.steps(train)
     estimate = TimeEstimate((epochs - start.epoch) * steps - start.step, tqdm.write)
     for epoch in range(start.epoch, epochs):
-        position = start if epoch == start.epoch else Position(epoch, origin=start.origin)
+        begun = {} if epoch == start.epoch else {"step": 0, "loss_sums": {}}
+        position = replace(start, epoch=epoch, **begun)
         means, speed = train_epoch(options, net, search, train, position, folder, estimate)
-        done = Position(epoch + 1, origin=start.origin)
+        done = replace(start, epoch=epoch + 1, step=0, loss_sums={})
         try:
             line = answer_line(search, limits, search.best(), done.epoch, start.origin)
         except NoAnswerYetError as error:

@@ -19,7 +19,10 @@ from PIL import Image
 
 # Pillow recognises a file by its content, and opens some formats by starting programs; not these.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".tif",
+    ".tiff", ".webp",
+)  # fmt: skip
 
 
 def main(arguments=None):

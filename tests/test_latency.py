@@ -12,7 +12,7 @@ from nas.sampling import CoveringSampler, draw_configurations
 from nas.search_space import SearchSpace
 from pipeline.search.verification import samples_of
 from tests.helpers.stand_in_device import StandInDevice, law_ms
-from utils.json_lines import Appender, metadata_path, read_lines, read_metadata
+from utils.json_lines import Appender, metadata_path, read_lines, read_metadata, write_lines
 
 TINY = ["--input-size", "32", "--classes", "10", "-B", "2", "-I", "4", "-W", "1"]
 SPACE = SearchSpace(32, 10, levels=3)
@@ -181,6 +181,23 @@ def test_fit_and_validate_recover_the_devices_totals(tmp_path, capsys):
     assert "10 networks, mean latency" in output.out
     assert plot.read_bytes().startswith(b"\x89PNG")
     assert output.err == ""
+
+
+def test_validate_counts_a_network_once(tmp_path, capsys):
+    """Oracle: the number of different networks; the file holds each twice, the second time slow."""
+    _, model = fitted(tmp_path)
+    lines = generate(tmp_path / "v.jsonl", "-N", 10, "--seed", 1)
+    arguments = ["validate", str(tmp_path / "v.jsonl"), str(model), str(tmp_path / "plot.png")]
+    capsys.readouterr()
+    latency.main(arguments)
+    once = capsys.readouterr().out
+    slow = [[widths, 2 * latency_ms, details] for widths, latency_ms, details in lines]
+    write_lines(tmp_path / "v.jsonl", [*lines, *slow])
+    latency.main(arguments)
+    twice = capsys.readouterr().out
+    different = len({tuple(widths) for widths, *_ in lines})
+    assert f"{different} networks, mean latency" in once
+    assert once == twice
 
 
 def test_validate_warns_of_the_networks_that_were_fitted(tmp_path, capsys):

@@ -78,6 +78,11 @@ def test_a_truncated_last_line_is_named(folder, capsys):
     assert "s.jsonl, line 2: not JSON" in fails(capsys, "fit", "s.jsonl", "new.jsonl")
 
 
+def test_a_weight_that_no_table_could_state_is_refused_before_the_fit(folder, capsys):
+    message = fails(capsys, "fit", "s.jsonl", "new.jsonl", "-K", "1e300")
+    assert "-K/--regularize: '1e300' is not a number of at most 1e+12" in message
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -14,14 +14,14 @@ FLOORS = (
     {"benchmarks"},
 )
 HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor}
-FRAMEWORKS = {
-    "torch",
-    "mxnet",
-    "gluoncv",
-    "onnxruntime",
-    "openvino",
-    "tensorrt",
-    "ai_edge_litert",
+FRAMEWORKS = {  # and what the paths of files that import them contain
+    "torch": ("torch", "tensorrt"),  # whose buffers are tensors
+    "mxnet": ("gluon",),
+    "gluoncv": ("gluon",),
+    "onnxruntime": ("onnx", "runtimes"),
+    "openvino": ("runtimes",),
+    "tensorrt": ("tensorrt",),
+    "ai_edge_litert": ("tflite", "runtimes"),
 }
 
 
@@ -61,6 +61,18 @@ def test_the_mathematics_need_no_framework():
         if top == "nas"
         for line, name in imported(path)
         if name in FRAMEWORKS
+    ]
+    assert offenders == []
+
+
+def test_frameworks_are_imported_where_their_names_stand():
+    """As CONTRIBUTING.md has it; benchmarks and the scripts compose what they need."""
+    offenders = [
+        f"{path}:{line} imports {name}"
+        for path, top in sources().items()
+        if top in {"utils", "models", "networks", "nas", "pipeline"}
+        for line, name in imported(path)
+        if not any(title in str(path) for title in FRAMEWORKS.get(name, [""]))
     ]
     assert offenders == []
 

@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 from scipy.special import logsumexp
 
+import train_final
 from models.arrays import NETWORK, without_prefix
 from models.gluon.arrays_file import read_arrays
 from models.pytorch import final as torch_final
@@ -56,6 +57,11 @@ def test_both_learn_and_write_the_same_files(learned):
     }
     _, values = checkpoints.load(out / "mobilenet-0012.states")
     assert (values["framework"], values["epoch"]) == (framework, 12)
+
+
+def test_classes_without_images_have_names_of_their_own():
+    """Oracle: by hand; folders may be named by other numbers than those of their classes."""
+    assert list(train_final.unused_names(("1", "2"), 4)) == ["2 (no images)", "3"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from PIL import Image
 import train_nas
 from nas.latency_table import LatencyTable
 from nas.validation.conformal import Residuals
+from pipeline.search.score_check import different
 from tests.helpers.search_runs import (
     SPACE,
     arguments,
@@ -189,6 +190,14 @@ def test_scores_are_compared_with_the_accuracies_of_sub_networks(model, folder, 
     assert Image.open(folder / "score_check.png").size[0] > 500
 
 
+def test_sub_networks_are_compared_once_each():
+    """Oracle: all that there are, of 2 × 3; and a space that has many more."""
+    seen, rng = [np.array([1, 2]), np.arange(3)], np.random.default_rng(0)
+    assert sorted(map(tuple, different(seen, 9, rng))) == [(a, b) for a in (1, 2) for b in range(3)]
+    found = different([np.arange(9)] * 4, 30, rng)
+    assert len(set(map(tuple, found))) == len(found) == 30
+
+
 def test_scores_fitted_to_sub_networks_tell_the_loss_of_the_answer(model, folder, capsys):
     """Oracles: the file of the sub-networks, and what another target asks of it."""
     line = ask(model, folder, "--scores", "fitted")
@@ -212,6 +221,9 @@ def test_options_that_do_not_go_together_are_refused(model, tmp_path, capsys):
         "--confidence: '0.2' is not a number of at least 0.5": ["--confidence", "0.2"],
         "--score-check needs at least 3 sub-networks": ["--score-check", "2"],
         "--samples goes with --verify": ["--samples", "x.jsonl"],
+        "--latency-model was given twice with one file": [
+            *("--latency-model", str(model), "--latency-target", "5"),
+        ],
         "--remote-shell goes with --verify": ["--remote-shell", "docker exec -i"],
         "--keep: '0' is not a whole number of at least 1": ["--keep", "0"],
         "--max-params: '0' is not a number greater than 0": ["--max-params", "0"],

@@ -66,8 +66,8 @@ class GuardedPrograms:
     def run(self, words, timeout_s):
         """Run a program, given as words, to its end; returns an Ended.
 
-        Raises OSError if it cannot be started, subprocess.TimeoutExpired if it takes too long. That
-        or an interrupt ends all programs.
+        Raises OSError if it cannot be started, subprocess.TimeoutExpired, with what it printed as
+        texts, if it takes too long. That or an interrupt ends all programs.
         """
         # Files, not pipes: a daemon that the program leaves behind would hold a pipe open.
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
@@ -75,9 +75,11 @@ class GuardedPrograms:
             with subprocess.Popen(words, process_group=self._guard.pid, **streams) as process:
                 try:
                     status = process.wait(timeout_s)
-                except BaseException:
+                except BaseException as error:
                     _kill(process)
                     self.close()
+                    if isinstance(error, subprocess.TimeoutExpired):
+                        error.output, error.stderr = _text(output), _text(errors)
                     raise
             return Ended(status, _text(output), _text(errors))
 

@@ -42,6 +42,8 @@ def main(arguments=None):
     )
     parser.add_argument("--quality", type=positive, default=95, help="of JPEGs that were resized")
     options = parser.parse_args(arguments)
+    if options.prefix.endswith("/"):
+        parser.error(f"prefix {options.prefix} is a folder: the files' names begin with the prefix")
     train, val = open_image_folder(options.folder, Recipe(input_size=1), seed=0)
     for name, dataset in (("train", train), ("val", val)):
         prefix = f"{options.prefix}_{name}"

@@ -23,6 +23,8 @@ from utils.command_line import (
 )
 from utils.errors import UserError
 
+MOST_WEIGHT = 1e12  # that the metadata of a table hold
+
 
 def per_cent(text):
     """An argument type: per cent, greater than 0, as a share."""
@@ -33,8 +35,13 @@ def per_cent(text):
 
 
 def weight(text):
-    """An argument type: finite numbers of at least 0, or "auto"."""
-    return AUTO if text == AUTO else not_negative(text)
+    """An argument type: numbers from 0 to MOST_WEIGHT, or "auto"."""
+    if text == AUTO:
+        return AUTO
+    number = not_negative(text)
+    if number > MOST_WEIGHT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at most {MOST_WEIGHT:g}")
+    return number
 
 
 def add_generate(stages):

@@ -116,6 +116,17 @@ def load_samples(paths):
     return samples, space, metadata
 
 
+def first_timings(samples):
+    """Return {configuration: latency in ms} of samples: a repeated network's first latency.
+
+    Its errors are not independent: a validation counts each network once, as a fit does.
+    """
+    found = {}
+    for configuration, latency_ms in samples:
+        found.setdefault(configuration, latency_ms)
+    return found
+
+
 def answers_in(paths, space):
     """Return the set of configurations in samples files that a search has answered with.
 

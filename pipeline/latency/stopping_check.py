@@ -33,8 +33,8 @@ class StoppingCheck:
         if count < (next_check(0) if last else self._due):
             if last:
                 warn(
-                    f"{count} different networks are too few to check --until {self.target:g}: "
-                    f"{next_check(0)} are needed"
+                    f"{count} different networks are too few to check --until "
+                    f"{100 * self.target:g}: {next_check(0)} are needed"
                 )
             return False
         if self._in_rounds:

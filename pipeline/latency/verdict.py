@@ -5,38 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.latency.conditions import condition_differences
-from utils.errors import UserError
-from utils.formatting import as_typed, rounded_up
+from utils.formatting import as_typed
 from utils.progress import warn
 
 SURE = 2  # standard errors between a latency and its target; with fewer the verdict is left open
 MET, MISSED, OPEN = "met", "missed", "undecided"
-
-
-def resolved(target, space, table):
-    """Return a nas.latency_target.LatencyTarget in ms per image, rounded as it is printed.
-
-    Raises UserError if that needs a table and it is None.
-    """
-    if target.unit == "ms":
-        return target.number
-    if table is None:
-        raise UserError(f"--latency-target {target.text} needs --latency-model, which predicts it")
-    return float(rounded_up(target.resolve(space, table.pairwise(space))))
-
-
-def resolution_as_text(target, target_ms, table):
-    """Return a line with a target in ms, None if it is stated in ms."""
-    if target.unit == "ms":
-        return None
-    return f"target {target.text}: {as_typed(target_ms)} ms per image by {table.source}"
-
-
-def open_target(target, table):
-    """Return a target of `benchmark` in ms, None without one; table: a LatencyTable or None."""
-    if target is None:
-        return None
-    return resolved(target, table and table.space, table)
 
 
 def reference_of(table, metadata, target_ms):

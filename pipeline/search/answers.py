@@ -27,11 +27,11 @@ class TrainedLine(Struct, frozen=True):
     target_ms: float
 
 
-def refuse_inputs_in_folder(options):
+def refuse_inputs_in_folder(reports):
     """Raise UserError if train_nas.py would write over a latency model or the samples file."""
-    read = [*options.latency_model, *([options.samples] if options.samples else [])]
-    written = [RESULTS, DECISIONS, *REPORTS, *(OF_VERIFY if options.verify else ())]
-    refuse_overwriting(read, [(Path(options.expname, name), None) for name in written])
+    read = [*reports.latency_model, *([reports.samples] if reports.samples else [])]
+    written = [RESULTS, DECISIONS, *REPORTS, *(OF_VERIFY if reports.verify else ())]
+    refuse_overwriting(read, [(Path(reports.expname, name), None) for name in written])
 
 
 def answer_line(search, limits, answer, epoch, origin=None):
@@ -118,7 +118,7 @@ def answer_as_text(line):
     return "\n".join(lines)
 
 
-def write_front(options, search, answers, epochs):
+def write_front(reports, search, answers, epochs):
     """Write pareto.jsonl and pareto.png: score against the first constraint's latency.
 
     answers: Answers, marked in the picture; epochs: trained so far. Returns a sentence about the
@@ -146,7 +146,7 @@ def write_front(options, search, answers, epochs):
         }
         for states, score, latency_ms, gap in rows
     ]
-    folder = Path(options.expname)
+    folder = Path(reports.expname)
     write_lines(folder / "pareto.jsonl", lines)
     plot_front(points, answers, first, epochs, folder / "pareto.png")
     kind = "all of them" if points.complete else f"a sample, greatest gap {points.gaps.max():.2g}"
@@ -159,14 +159,14 @@ def write_front(options, search, answers, epochs):
     )
 
 
-def draw_pictures(options, search, answers):
+def draw_pictures(reports, search, answers):
     """Draw the training, the widths of the Answers and, for AOWS, the probabilities over it.
 
     The last probabilities are those of a SupernetSearch's answer.
     """
     from pipeline.search.plots import plot_probabilities, plot_search_training, plot_widths
 
-    folder, space = Path(options.expname), search.space
+    folder, space = Path(reports.expname), search.space
     configurations = {
         named.name: named.answer.configuration(space)
         for named in (*answers.searched, *answers.evaluated)
@@ -182,7 +182,7 @@ def draw_pictures(options, search, answers):
     if trained:
         plot_search_training(trained, folder / "curves.png")
     decisions = folder / DECISIONS
-    if options.AOWS and decisions.is_file() and decisions.stat().st_size:
+    if reports.AOWS and decisions.is_file() and decisions.stat().st_size:
         lines = [line for _, line in read_lines(decisions, Decision)]
         after = {"progress": np.floor(lines[-1]["progress"]) + 1}
         lines.append(after | search.last_decision().as_dict())

@@ -30,6 +30,7 @@ class Position:
     step: int = 0
     loss_sums: dict = field(default_factory=dict)  # name of a pass -> sum of its steps' mean losses
     origin: Origin | None = None  # of the first weights; None: they were random
+    steered_for: list | None = None  # AOWS's first limits; None: all widths were drawn uniformly
 
 
 class Values(msgspec.Struct, frozen=True):
@@ -63,6 +64,7 @@ def save(options, arrays, search, position):
     """
     if rank():
         return
+    limits, is_steered = _limits(search), options.is_adaptive or bool(position.steered_for)
     values = Values(
         epoch=position.epoch,
         step=position.step,
@@ -70,8 +72,8 @@ def save(options, arrays, search, position):
         search_space=search.space.as_dict(),
         batch_size=options.schedule.batch_size,
         seed=options.schedule.seed,
-        AOWS=options.is_adaptive,
-        limits=_limits(search),
+        AOWS=is_steered,
+        limits=position.steered_for or limits,
         framework=options.execution.framework,
         init=position.origin,
     )
@@ -110,7 +112,14 @@ def load(options, search):
         )
     _check_same_images(values, options.schedule, path)
     _check_same_origin(values, run.init, path)
-    position = Position(values.epoch, values.step, values.loss_sums, values.init)
+    _warn_of_other_draws(values, options, path)
+    position = Position(
+        values.epoch,
+        values.step,
+        values.loss_sums,
+        values.init,
+        values.limits if values.AOWS else None,
+    )
     within = f" and {position.step} steps" if position.step else ""
     tqdm.write(f"continuing after epoch {position.epoch}{within} from {path}")
 
@@ -131,6 +140,19 @@ def _check_same_images(values, schedule, path):
                 f"{path} is within an epoch of {name} {getattr(values, name)}, not of "
                 f"{getattr(schedule, name)}: other images would follow"
             )
+
+
+def _warn_of_other_draws(values, options, path):
+    """Warn if the epochs to come draw their widths in another way than a checkpoint's did."""
+    if values.epoch >= options.schedule.epochs or options.is_adaptive == values.AOWS:
+        return
+    if values.AOWS:
+        warn(f"{path} was trained with --AOWS: without it the epochs to come draw all widths alike")
+    elif not options.question.adaptive.is_warming_up(values.epoch - 1 + bool(values.step)):
+        warn(
+            f"{path} was trained without --AOWS, longer than --AOWS-warmup: its later epochs did "
+            "not draw widths for the target"
+        )
 
 
 def _check_same_origin(values, init, path):

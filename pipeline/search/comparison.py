@@ -30,18 +30,18 @@ class Answers:
     evaluated: tuple[NamedAnswer, ...]  # verified: chosen by more than scores
 
 
-def answers_of(options, search, others):
+def answers_of(reports, search, others):
     """Return the Answers of a SupernetSearch: its own, and those of simpler searches.
 
     others: {name: states} of answers that were chosen by more than the scores
     """
     unary, constraints = search.unary(), search.constraints
-    rng = np.random.default_rng(options.seed)
+    rng = np.random.default_rng(reports.seed)
     drawn = baselines.random_feasible(unary, constraints, rng, RANDOM_ANSWERS)
     greedy = baselines.greedy_slimming(search.scores(), constraints, search.space.chain)
     return Answers(
         searched=(
-            NamedAnswer(options.search, search.best()),
+            NamedAnswer(reports.search, search.best()),
             NamedAnswer("greedy", greedy),
             NamedAnswer("uniform", baselines.widest_uniform(search.space, unary, constraints)),
         ),
@@ -53,12 +53,12 @@ def answers_of(options, search, others):
     )
 
 
-def compare_baselines(options, search, answers):
+def compare_baselines(reports, search, answers):
     """Write baselines.jsonl, one line per answer, and return a table of the Answers as text."""
     random = [NamedAnswer(RANDOM, answer) for answer in answers.random]
     rows = (*answers.searched, *random, *answers.evaluated)
     lines = [_line(search, named) for named in rows]
-    write_lines(Path(options.expname, "baselines.jsonl"), lines)
+    write_lines(Path(reports.expname, "baselines.jsonl"), lines)
     return _as_table(search, answers)
 
 

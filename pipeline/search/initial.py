@@ -38,7 +38,7 @@ def open_initial(path, space):
     def load(net, train):
         trained = weights
         if isinstance(trained, FoldedWeights):
-            from models.unfolding import unfolded  # here: few runs need ONNX
+            from models.onnx_unfolding import unfolded  # here: few runs need ONNX
 
             trained = unfolded(trained, space.input_size, net.statistics_images(train))
         if not is_supernet:

@@ -6,7 +6,7 @@ from nas.constraint import Constraint, greatest_sum
 from nas.latency_table import LatencyTable
 from nas.search_space import SearchSpace
 from nas.validation.conformal import Residuals
-from pipeline.latency.verdict import resolution_as_text, resolved
+from pipeline.latency.target import resolution_as_text, resolved
 from utils.formatting import as_typed, rounded_up
 from utils.metadata import NETWORK_DIGEST
 from utils.progress import warn

@@ -13,8 +13,20 @@ from utils.json_lines import write_lines
 from utils.processes import rank
 from utils.random_streams import SCORE_CHECK
 
+DRAWS = 20  # per wanted sub-network, at most: a small space has fewer different ones
 
-def check_score(options, net, search, data, epochs):
+
+def different(seen, count, rng):
+    """Return up to `count` different random states (n, N); seen: each layer's to draw from."""
+    found = {}
+    for _ in range(DRAWS * count):
+        found[tuple(rng.choice(positions) for positions in seen)] = True
+        if len(found) == count:
+            break
+    return np.array(list(found))
+
+
+def check_score(reports, net, search, data, epochs):
     """Evaluate random sub-networks of a trained network and compare them with their scores.
 
     net: a supernet; search: its SupernetSearch; data: (training, validation) images
@@ -23,10 +35,10 @@ def check_score(options, net, search, data, epochs):
     training images. Writes score_check.jsonl and score_check.png and prints the rank correlation
     with its 90 % interval.
     """
-    rng = np.random.default_rng((options.seed, SCORE_CHECK))
+    rng = np.random.default_rng((reports.seed, SCORE_CHECK))
     space, unary = search.space, search.scores()
     seen = [np.flatnonzero(scores > -np.inf) for scores in unary]  # the widths with a score
-    states = np.array([[rng.choice(s) for s in seen] for _ in range(options.score_check)])
+    states = different(seen, reports.score_check, rng)
     scores = mrf.unary_sum(unary, states.T)
     configurations = [space.configuration(row) for row in states]
     accuracies = [each.accuracy for each in evaluate(net, configurations, *data)]
@@ -34,7 +46,7 @@ def check_score(options, net, search, data, epochs):
         return
     rows = zip(configurations, map(float, scores), accuracies, strict=True)
     fields = ("configuration", "score", "accuracy")
-    folder = Path(options.expname)
+    folder = Path(reports.expname)
     lines = [{"epoch": epochs} | dict(zip(fields, row, strict=True)) for row in rows]
     write_lines(folder / "score_check.jsonl", lines)
     correlation = spearman(scores, accuracies)

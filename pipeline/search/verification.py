@@ -60,7 +60,7 @@ class Verified:
     rounds: int
 
 
-def verify(options, search, limits, measure=None):
+def verify(reports, search, limits, measure=None):
     """Return the Verified answer of a SupernetSearch under LatencyLimits, the first one measured.
 
     measure: as pipeline.latency.measuring_again.measure_again, the default, which uses the device
@@ -68,18 +68,18 @@ def verify(options, search, limits, measure=None):
     writes the table that was fitted again, if there is one, to verified_model.jsonl.
     Raises UserError if no round finds a configuration that meets the target when measured.
     """
-    folder = Path(options.expname)
-    measure = measure or _measure_as(options)
+    folder = Path(reports.expname)
+    measure = measure or _measure_as(reports)
     first, *other_limits = limits
     now, factor = first, 1.0
-    paths = samples_to_extend(options, first.table)
+    paths = samples_to_extend(reports, first.table)
     measured, rounds = [], []
     for number in range(1, ROUNDS + 1):
         left_out = {candidate.configuration for candidate in measured}
         chosen, bound = candidates(search, now, factor, left_out)
         if not chosen:
             break
-        seed = (options.seed, VERIFICATION, number)
+        seed = (reports.seed, VERIFICATION, number)
         extra = [] if number > 1 or is_sampled(first) else neighbours(search.space, first, seed)
         lines = measure(first.table.metadata, [*chosen, *extra], seed)
         _add(lines, len(chosen), paths[0])
@@ -95,7 +95,7 @@ def verify(options, search, limits, measure=None):
             best = min((meeting[index] for index in good), key=lambda each: each.measured_ms)
             result = replace(chosen[best.configuration], bound=bound)
             return Verified(result, [now, *other_limits], best.measured_ms, number)
-        now = replace(now, table=fit_again(now.table, paths, options.seed))
+        now = replace(now, table=fit_again(now.table, paths, reports.seed))
         now.table.save(folder / "verified_model.jsonl")
         ratios = [c.measured_ms / c.predicted_ms for c in newest]  # before they were fitted
         factor = max(1.0, float(np.median(ratios)))
@@ -107,10 +107,10 @@ def verify(options, search, limits, measure=None):
     )
 
 
-def _measure_as(options):
+def _measure_as(reports):
     """Return measure_again with the options of how the table's device is reached."""
-    ways = {"shell": options.remote_shell, "python": options.remote_python}
-    return partial(measure_again, command=options.command, **ways)
+    ways = {"shell": reports.remote_shell, "python": reports.remote_python}
+    return partial(measure_again, command=reports.command, **ways)
 
 
 def _add(lines, answers, path):
@@ -172,19 +172,19 @@ def _candidate(line, chosen, first, now):
     )
 
 
-def refuse_unverifiable(options, table):
+def refuse_unverifiable(reports, table):
     """Raise UserError if the table does not say how to measure, or where its samples are."""
-    workload_of(table.metadata, options.command)
+    workload_of(table.metadata, reports.command)
     refuse_partial_fit(table.metadata, table.source)
-    samples_to_extend(options, table)
+    samples_to_extend(reports, table)
 
 
-def samples_to_extend(options, table):
+def samples_to_extend(reports, table):
     """Return the paths of the samples files; samples of --verify are added to the first one.
 
     Raises UserError if one of them cannot be read as a samples file, or was measured differently.
     """
-    paths = [options.samples] if options.samples else samples_of(table)
+    paths = [reports.samples] if reports.samples else samples_of(table)
     _, space, metadata = load_samples(paths)
     differences = [("search space", table.space, space)] if space != table.space else []
     differences += condition_differences(table.metadata, metadata)

@@ -12,12 +12,12 @@ from safetensors.numpy import save_file
 
 from models.folded_weights import FoldedWeights
 from models.onnx_graph import serialize
+from models.onnx_unfolding import unfolded
 from models.parameter_names import layouts
 from models.pytorch.arrays import load_weights, network_arrays, save_parameters
 from models.pytorch.plain import PlainNet, folded_weights, reestimate_batch_norm
 from models.trained_files import read_trained
 from models.trained_weights import TrainedWeights
-from models.unfolding import unfolded
 from networks import open_network
 from tests.helpers.randomized import randomized
 from utils import checkpoints

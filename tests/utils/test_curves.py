@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.final.results import plot_final_training
+from pipeline.final.plots import plot_final_training
 from pipeline.search.plots import plot_search_training
 from utils import curves as training
 from utils.curves import Panel, plot_curves

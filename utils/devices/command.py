@@ -89,9 +89,11 @@ class CommandDevice:
     def _run(self, words):
         try:
             return self._programs.run(words, self._command.timeout_s)
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired as late:
+            last = last_line(late.stderr) or last_line(late.output)
+            printed = f"; it last printed: {last}" if last else ""
             raise UserError(
-                f"{self._name} did not end within {self._command.timeout_s:g} s (--command-timeout)"
+                f"{self._name} did not end within {late.timeout:g} s (--command-timeout){printed}"
             ) from None
         except FileNotFoundError:
             raise UserError(f"{self._name}: there is no such program") from None

@@ -83,6 +83,8 @@ def _checked(found, unit_s):
     try:
         if not isinstance(found, str | int | float) or isinstance(found, bool):
             raise TypeError
+        if isinstance(found, str) and ("_" in found or not found.isascii()):  # Python's, not C's
+            raise ValueError
         number = float(found)
     except (TypeError, ValueError, OverflowError):
         raise UserError(

@@ -1,5 +1,6 @@
 """Image folders: one folder of images per class, as ImageNet is usually laid out."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from utils.errors import UserError
 from utils.images.dataset import ImageDataset
 from utils.images.files import SUFFIXES
-from utils.progress import progress_bar
+from utils.progress import progress_bar, warn_first
 
 
 class ImageFolder(ImageDataset):
@@ -19,11 +20,22 @@ class ImageFolder(ImageDataset):
     def __init__(self, root, recipe, seed, augments):
         self.root = Path(root)
         classes = tuple(_class_folders(self.root))
-        names = [_image_names(self.root / name) for name in _progress(classes, self.root)]
+        found = [_image_names(self.root / name) for name in _progress(classes, self.root)]
+        names, others = zip(*found, strict=True)
+        self._warn_of_others(classes, others)
         # Arrays, not lists: by counting references, worker processes would copy a million strings.
         labels = np.repeat(np.arange(len(names)), [len(of_class) for of_class in names])
         self._names = np.concatenate([np.array(of_class) for of_class in names])
         super().__init__(labels, classes, recipe, seed, augments)
+
+    def _warn_of_others(self, classes, others):
+        pairs = zip(classes, others, strict=True)
+        left_out = [Path(name, file) for name, of_class in pairs for file in of_class]
+        if left_out:
+            warn_first(
+                f"{self.root}: {left_out[0]} is left out, as its name does not end like an image's "
+                f"({len(left_out)} such files)"
+            )
 
     def path(self, index):
         """Return the path of an image."""
@@ -76,14 +88,14 @@ def _class_folders(root):
 
 
 def _image_names(folder):
-    names = sorted(
-        path.name
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    )
-    if not names:
+    """Return the names of a folder's images, and of the other files that are not hidden."""
+    images, others = [], []
+    for name in sorted(os.listdir(folder)):
+        if not name.startswith("."):
+            (images if name.lower().endswith(SUFFIXES) else others).append(name)
+    if not images:
         raise UserError(f"{folder} has no images (files ending in {', '.join(SUFFIXES)})")
-    return names
+    return images, others
 
 
 def _progress(values, root):

@@ -5,7 +5,8 @@ import json
 import pytest
 from PIL import Image
 
-from pipeline.final.results import Result, draw_curves, forget_epochs_after
+from pipeline.final.plots import draw_curves
+from pipeline.final.results import Result, forget_epochs_after
 from utils.errors import UserError
 
 

@@ -23,7 +23,7 @@ def recorded(count, drift=0.0, noise=0.01):
 def test_no_target_never_stops_and_too_few_samples_are_not_checked(capsys):
     assert not StoppingCheck(None, SPACE, False, 0).stops(recorded(100))
     assert not StoppingCheck(0.5, SPACE, False, 0).stops(recorded(49), last=True)
-    few = "49 different networks are too few to check --until 0.5: 50 are needed"
+    few = "49 different networks are too few to check --until 50: 50 are needed"
     printed = capsys.readouterr()
     assert (few in printed.err, printed.out) == (True, "")
 

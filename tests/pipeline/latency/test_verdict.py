@@ -2,18 +2,10 @@ import numpy as np
 import pytest
 
 from nas.latency_table import LatencyTable
-from nas.latency_target import parse_target
 from nas.search_space import SearchSpace
-from pipeline.latency.verdict import (
-    Verdict,
-    noise_of,
-    open_target,
-    reference_of,
-    resolution_as_text,
-)
+from pipeline.latency.verdict import Verdict, noise_of, reference_of
 from utils.devices.bench import Timed
 from utils.devices.timing import Measurement
-from utils.errors import UserError
 from utils.metadata import Metadata
 
 SPACE = SearchSpace(32, 10, levels=3)
@@ -58,18 +50,6 @@ def test_few_digits_leave_a_close_verdict_open():
     assert noise == pytest.approx(0.1 / 12**0.5 / 0.6)
     assert Verdict(0.6, 0.595, noise).name == "undecided"
     assert Verdict(0.6, 0.5, noise).name == "missed"
-
-
-def test_a_target_is_resolved_by_the_table():
-    """Oracle: every network of this table takes 15 entries of 0.1 ms."""
-    target = parse_target("60%")
-    assert open_target(target, TABLE) == 0.9
-    assert resolution_as_text(target, 0.9, TABLE) == "target 60%: 0.9 ms per image by t.jsonl"
-    assert open_target(parse_target("0.7"), None) == 0.7
-    assert resolution_as_text(parse_target("0.7"), 0.7, None) is None
-    assert open_target(None, None) is None
-    with pytest.raises(UserError, match="--latency-target 60% needs --latency-model"):
-        open_target(target, None)
 
 
 def test_latencies_are_scaled_only_to_a_known_speed_in_the_same_conditions(capsys):

@@ -27,15 +27,16 @@ class Net:
         return {"network/weight": np.ones(2, np.float32)}
 
 
-def open_search():
+def open_search(limit=7.0):
     pairwise = [np.ones((a, b)) for a, b in zip(SPACE.sizes, SPACE.sizes[1:], strict=False)]
-    return SupernetSearch(SPACE, [Constraint(pairwise, 7.0)], window=5)
+    return SupernetSearch(SPACE, [Constraint(pairwise, limit)], window=5)
 
 
-def options(folder, *more):
+def options(folder, *more, adaptive=True):
     """Return the options of a command line."""
-    needed = "--data digits --latency-model m --latency-target 7 -b 4 --framework pytorch --AOWS"
-    return parse_options("", [*needed.split(), "--resume-last", "--expname", str(folder), *more])
+    needed = "--data digits --latency-model m --latency-target 7 -b 4 --framework pytorch"
+    needed = [*needed.split(), *(["--AOWS"] if adaptive else [])]
+    return parse_options("", [*needed, "--resume-last", "--expname", str(folder), *more])
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_what_is_saved_is_loaded(saved):
     """Oracle: the arrays of the search."""
     search = open_search()
     position, _ = supernet_checkpoints.load(options(saved), search)
-    assert position == Position(1, 2, SUMS)
+    assert position == Position(1, 2, SUMS, steered_for=[(7.0, "ms")])
     arrays, _ = checkpoints.load(checkpoints.latest(saved))
     for name, array in search.to_arrays().items():
         np.testing.assert_array_equal(arrays[f"windows/{name}"], array)
@@ -64,6 +65,31 @@ def test_another_search_space_is_refused_with_what_differs(saved):
     search = SupernetSearch(levels, [Constraint(pairwise, 7.0)], window=5)
     with pytest.raises(UserError, match=r"another search space\.levels: 3, now it is 2"):
         supernet_checkpoints.load(options(saved), search)
+
+
+def test_another_way_to_draw_widths_is_warned_of_while_training_goes_on(saved, tmp_path, capsys):
+    """Oracle: by hand; what AOWS was steered for is kept for later questions."""
+    uniformly = options(saved, adaptive=False)
+    search = open_search(limit=9.0)
+    position, _ = supernet_checkpoints.load(uniformly, search)
+    warnings = capsys.readouterr().err
+    assert "AOWS trained" in warnings
+    assert "was trained with --AOWS: without it the epochs to come draw" in warnings
+    position = replace(position, epoch=9, step=0)
+    supernet_checkpoints.save(uniformly, Net().to_arrays(), search, position)
+    assert supernet_checkpoints.load(uniformly, open_search())[0].steered_for == [(7.0, "ms")]
+    capsys.readouterr()
+    supernet_checkpoints.load(options(saved, "--epochs", "9", adaptive=False), open_search())
+    assert "warning" not in capsys.readouterr().err
+
+    for epoch, is_late in ((3, False), (4, True)):
+        folder = tmp_path / str(epoch)
+        folder.mkdir()
+        before = options(folder, adaptive=False)
+        supernet_checkpoints.save(before, Net().to_arrays(), open_search(), Position(epoch))
+        after = options(folder, "--AOWS-warmup", "3", "--epochs", "9")
+        assert supernet_checkpoints.load(after, open_search())[0].steered_for is None
+        assert ("without --AOWS, longer than --AOWS-warmup" in capsys.readouterr().err) == is_late
 
 
 def test_a_first_start_with_resume_last_says_so(tmp_path, capsys):

@@ -127,6 +127,8 @@ def test_a_program_that_fails_is_one_line_that_names_it(tmp_path, temporary, tex
 def test_a_program_that_hangs_is_ended(tmp_path, temporary):
     with pytest.raises(UserError, match=r"tool.sh' did not end within 0.5 s \(--command-timeout\)"):
         visit(script(tmp_path, "sleep 600"), None, 0.5)
+    with pytest.raises(UserError, match=r"\(--command-timeout\); it last printed: step 3$"):
+        visit(script(tmp_path, "echo step 2; echo step 3; sleep 600"), None, 2)
     assert os.listdir(temporary) == []
 
 

@@ -43,6 +43,8 @@ def test_a_pattern_searches_both_streams():
         ("hello\nbye", r"took (\d+)", "printed no latency, but ended in 'bye'"),
         ("1.5\nfast", None, "printed 'fast' where a latency was expected: --command-pattern"),
         ("1,5", None, "printed '1,5' where"),
+        ("1_234.5", None, "printed '1_234.5' where"),
+        ("１２", None, "printed '１２' where"),
         ("1.5 ms", None, "printed '1.5 ms' where"),
         ("[1, null]", None, "printed 'None' where"),
         ("[1, true]", None, "printed 'True' where"),

@@ -55,6 +55,19 @@ def test_image_folder_reads_sorted_classes_and_ignores_other_files(tmp_path):
     assert np.allclose(image, colour[:, None, None], atol=1e-5)
 
 
+def test_files_that_are_left_out_are_warned_of_once(tmp_path, capsys):
+    """Oracle: by hand; hidden files are not told of."""
+    root = image_folder(tmp_path)
+    for name in ("a.heic", "b", ".hidden"):
+        (root / "train" / "cat" / name).write_bytes(b"")
+    (root / "train" / "cat" / "c.JFIF").write_bytes((root / "train" / "cat" / "0.png").read_bytes())
+    train, _ = open_dataset(root, 16, seed=0)
+    assert "c.JFIF" in [train.path(i).name for i in range(len(train))]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "train: cat/a.heic is left out" in line
+    assert line.endswith("(2 such files)")
+
+
 def test_every_format_that_is_read_is_found(tmp_path):
     """Oracle: one file of each; GIFs were read, but only under other names."""
     for half in ("train", "val"):
