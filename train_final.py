@@ -259,7 +259,7 @@ def save(training, options, result, best, is_best):
 
 
 def unused_names(used, classes):
-    """Yield names for the classes, up to so many, of which there are no images."""
+    """Yield names of the classes from len(used) to classes - 1, of which there are no images."""
     for number in range(len(used), classes):
         yield f"{number} (no images)" if str(number) in used else str(number)
 

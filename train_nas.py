@@ -7,7 +7,8 @@ r"""Train a slimmable network and find its best widths under a latency target.
 
 Latencies are milliseconds per image. In the folder --expname it writes
     checkpoint-NNNN.npz   network, optimiser and width statistics after epoch NNNN; the newest ones
-    results.jsonl         per epoch the best configuration, its predicted latency and the losses
+    results.jsonl         per epoch the best configuration, its predicted latency and the losses,
+                          once all widths that the target needs have been drawn
     aows.jsonl            with --AOWS: temperature, multipliers, decision and probabilities
     baselines.jsonl       what simpler searches answer from the same statistics
     abandoned-1/          what was trained after an earlier checkpoint that --resume continued
@@ -167,30 +168,30 @@ def train_epochs(options, net, search, limits, data, start, folder):
     (train, val), epochs = data, options.schedule.epochs
     steps = net.steps(train)
     estimate = TimeEstimate((epochs - start.epoch) * steps - start.step, tqdm.write)
-    for epoch in range(start.epoch, epochs):
-        begun = {} if epoch == start.epoch else {"step": 0, "loss_sums": {}}
-        position = replace(start, epoch=epoch, **begun)
+    position = start
+    while position.epoch < epochs:
         means, speed = train_epoch(options, net, search, train, position, folder, estimate)
-        done = replace(start, epoch=epoch + 1, step=0, loss_sums={})
+        position = replace(position, epoch=position.epoch + 1, step=0, loss_sums={})
+        losses = ", ".join(f"{name} {loss:.3f}" for name, loss in means.items())
+        told = f"epoch {position.epoch}/{epochs}: losses {losses}; "
         try:
-            line = answer_line(search, limits, search.best(), done.epoch, start.origin)
+            line = answer_line(search, limits, search.best(), position.epoch, start.origin)
         except NoAnswerYetError as error:
-            arrays = supernet_checkpoints.finite_arrays(options, net, done)
-            supernet_checkpoints.save(options, arrays, search, done)
-            tqdm.write(f"epoch {done.epoch}/{epochs}: no answer yet: {error}")
+            arrays = supernet_checkpoints.finite_arrays(options, net, position)
+            supernet_checkpoints.save(options, arrays, search, position)
+            tqdm.write(f"{told}{speed:.0f} images/s; no answer yet: {error}")
             continue
         line |= {"losses": means, "images_per_s": speed}
         accuracies = net.accuracies([search.space.largest, line["configuration"]], train, val)
         line |= dict(zip(("accuracy_full", "accuracy"), accuracies, strict=True))
-        arrays = supernet_checkpoints.finite_arrays(options, net, done)
+        arrays = supernet_checkpoints.finite_arrays(options, net, position)
         folder.append_result(line)
-        folder.curves.scalars(done.epoch, curves_of(line))
-        supernet_checkpoints.save(options, arrays, search, done)
-        losses = ", ".join(f"{name} {loss:.3f}" for name, loss in means.items())
+        folder.curves.scalars(position.epoch, curves_of(line))
+        supernet_checkpoints.save(options, arrays, search, position)
         tqdm.write(
-            f"epoch {done.epoch}/{epochs}: losses {losses}; accuracy full "
-            f"{line['accuracy_full']:.2%}, best {line['accuracy']:.2%}; best predicted "
-            f"{within(line['latency_ms'], line['target_ms'])} ms; {speed:.0f} images/s"
+            f"{told}accuracy full {line['accuracy_full']:.2%}, best {line['accuracy']:.2%}; "
+            f"best predicted {within(line['latency_ms'], line['target_ms'])} ms; "
+            f"{speed:.0f} images/s"
         )
 
 

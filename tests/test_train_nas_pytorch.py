@@ -17,6 +17,7 @@ from tests.helpers.search_runs import (
     arguments,
     fails_with,
     results,
+    target_between,
     without_speed,
 )
 from tests.helpers.train_nas_in_double_precision import double_precision
@@ -89,6 +90,23 @@ def test_groups_of_images_draw_one_configuration_each(model, tmp_path, monkeypat
     assert results(tmp_path)[-1]["epoch"] == 2
     arrays, _ = checkpoints.load(checkpoints.latest(tmp_path))
     assert arrays["windows/run"] == 256 // 4  # the scores' noise is of as many images together
+
+
+def test_training_goes_on_while_the_target_needs_widths_never_drawn(model, tmp_path, capsys):
+    """Oracle: one configuration an epoch draws few widths, 12 nearly all; the target needs some."""
+    few = [*PYTORCH, "--configurations-per-batch", "1", "-b", "1000", "--resume-last"]
+    target_ms = target_between(model, 1e-4)
+    with pytest.raises(SystemExit):
+        train_nas.main(arguments(model, tmp_path, *few, target_ms=target_ms))
+    printed = capsys.readouterr()
+    assert printed.out.count("no answer yet: target") == 2
+    assert "of the widths drawn so far: train longer" in printed.err
+    assert checkpoints.latest(tmp_path).name == "checkpoint-0002.npz"
+    assert results(tmp_path) == []
+    train_nas.main(arguments(model, tmp_path, *few, target_ms=target_ms, epochs=14))
+    last = results(tmp_path)[-1]
+    assert last["epoch"] == 14
+    assert last["latency_ms"] <= last["target_ms"]
 
 
 @pytest.mark.parametrize("groups", ["0", "4"])

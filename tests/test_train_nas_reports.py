@@ -12,7 +12,6 @@ from PIL import Image
 import train_nas
 from nas.latency_table import LatencyTable
 from nas.validation.conformal import Residuals
-from pipeline.search.score_check import different
 from tests.helpers.search_runs import (
     SPACE,
     arguments,
@@ -188,14 +187,6 @@ def test_scores_are_compared_with_the_accuracies_of_sub_networks(model, folder, 
     assert "over 7 random sub-networks the rank correlation" in printed
     assert "(90 % interval " in printed
     assert Image.open(folder / "score_check.png").size[0] > 500
-
-
-def test_sub_networks_are_compared_once_each():
-    """Oracle: all that there are, of 2 × 3; and a space that has many more."""
-    seen, rng = [np.array([1, 2]), np.arange(3)], np.random.default_rng(0)
-    assert sorted(map(tuple, different(seen, 9, rng))) == [(a, b) for a in (1, 2) for b in range(3)]
-    found = different([np.arange(9)] * 4, 30, rng)
-    assert len(set(map(tuple, found))) == len(found) == 30
 
 
 def test_scores_fitted_to_sub_networks_tell_the_loss_of_the_answer(model, folder, capsys):

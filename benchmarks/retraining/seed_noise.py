@@ -32,7 +32,9 @@ class SeedNoise:
         rng = np.random.default_rng(0)
         resampled = results[rng.integers(len(results), size=(RESAMPLES, len(results)))]
         ratios = _ratio(*_deviations(resampled))
-        ends = np.quantile(ratios, [(1 - WITHIN) / 2, (1 + WITHIN) / 2], method="nearest")
+        known = ratios[~np.isnan(ratios)]  # not of resamples of equal results
+        levels = [(1 - WITHIN) / 2, (1 + WITHIN) / 2]
+        ends = np.quantile(known, levels, method="nearest") if len(known) else np.full(2, np.nan)
         return cls(
             seeds=float(seeds),
             configurations=float(configurations),

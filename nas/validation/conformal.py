@@ -198,7 +198,7 @@ class Residuals:
 
 
 def _rank(count, confidence):
-    """Return ceil((count + 1) · confidence), which rounding must not raise: 56 for 99 and 0.55."""
+    """Return ceil((count + 1) · confidence): 55 of 99 and 0.55, although 100 * 0.55 > 55."""
     return math.ceil(round((count + 1) * confidence, 9))
 
 

@@ -20,10 +20,10 @@ from utils.command_line import (
     not_negative,
     positive,
     repetitions,
+    within,
 )
 from utils.errors import UserError
-
-MOST_WEIGHT = 1e12  # that the metadata of a table hold
+from utils.json_types import NotNegative
 
 
 def per_cent(text):
@@ -35,13 +35,8 @@ def per_cent(text):
 
 
 def weight(text):
-    """An argument type: numbers from 0 to MOST_WEIGHT, or "auto"."""
-    if text == AUTO:
-        return AUTO
-    number = not_negative(text)
-    if number > MOST_WEIGHT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at most {MOST_WEIGHT:g}")
-    return number
+    """An argument type: the numbers that a table's metadata hold, or "auto"."""
+    return AUTO if text == AUTO else within(NotNegative)(text)
 
 
 def add_generate(stages):

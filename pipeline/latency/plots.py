@@ -9,7 +9,7 @@ from utils.figures import new_figure, new_grid, save_figure
 from utils.formatting import percent
 
 COLOURS = {"faster": "tab:green", "free": "tab:cyan", "cliff": "tab:red"}  # of notable steps
-MEANINGS = {  # likewise
+MEANINGS = {  # of the kinds of notable steps
     "faster": "wider is faster",
     "free": "nearly free",
     "cliff": "a cliff",

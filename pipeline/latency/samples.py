@@ -119,7 +119,7 @@ def load_samples(paths):
 def first_timings(samples):
     """Return {configuration: latency in ms} of samples: a repeated network's first latency.
 
-    Its errors are not independent: a validation counts each network once, as a fit does.
+    A network's repeated timings have dependent errors: a validation counts it once, as a fit does.
     """
     found = {}
     for configuration, latency_ms in samples:

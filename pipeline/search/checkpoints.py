@@ -30,7 +30,12 @@ class Position:
     step: int = 0
     loss_sums: dict = field(default_factory=dict)  # name of a pass -> sum of its steps' mean losses
     origin: Origin | None = None  # of the first weights; None: they were random
-    steered_for: list | None = None  # AOWS's first limits; None: all widths were drawn uniformly
+    steered_for: list | None = None  # limits for which an earlier run drew widths by AOWS, if any
+
+    def is_after_draws_of(self, schedule):
+        """Return whether AOWS's Schedule had a step before this that it does not draw uniformly."""
+        last = self.epoch if self.step else self.epoch - 1e-6
+        return not schedule.is_warming_up(last)
 
 
 class Values(msgspec.Struct, frozen=True):
@@ -64,7 +69,9 @@ def save(options, arrays, search, position):
     """
     if rank():
         return
-    limits, is_steered = _limits(search), options.is_adaptive or bool(position.steered_for)
+    steered_for, schedule = position.steered_for, options.question.adaptive
+    if not steered_for and schedule and position.is_after_draws_of(schedule):
+        steered_for = _limits(search)
     values = Values(
         epoch=position.epoch,
         step=position.step,
@@ -72,8 +79,8 @@ def save(options, arrays, search, position):
         search_space=search.space.as_dict(),
         batch_size=options.schedule.batch_size,
         seed=options.schedule.seed,
-        AOWS=is_steered,
-        limits=position.steered_for or limits,
+        AOWS=bool(steered_for),
+        limits=steered_for or _limits(search),
         framework=options.execution.framework,
         init=position.origin,
     )
@@ -112,7 +119,6 @@ def load(options, search):
         )
     _check_same_images(values, options.schedule, path)
     _check_same_origin(values, run.init, path)
-    _warn_of_other_draws(values, options, path)
     position = Position(
         values.epoch,
         values.step,
@@ -120,6 +126,8 @@ def load(options, search):
         values.init,
         values.limits if values.AOWS else None,
     )
+    if position.epoch < options.schedule.epochs:
+        _warn_of_other_draws(position, options.question.adaptive, path)
     within = f" and {position.step} steps" if position.step else ""
     tqdm.write(f"continuing after epoch {position.epoch}{within} from {path}")
 
@@ -142,13 +150,14 @@ def _check_same_images(values, schedule, path):
             )
 
 
-def _warn_of_other_draws(values, options, path):
-    """Warn if the epochs to come draw their widths in another way than a checkpoint's did."""
-    if values.epoch >= options.schedule.epochs or options.is_adaptive == values.AOWS:
-        return
-    if values.AOWS:
+def _warn_of_other_draws(position, schedule, path):
+    """Warn if a checkpoint's epochs drew widths by AOWS where those to come do not, or vice versa.
+
+    schedule: AOWS's Schedule, or None
+    """
+    if position.steered_for and not schedule:
         warn(f"{path} was trained with --AOWS: without it the epochs to come draw all widths alike")
-    elif not options.question.adaptive.is_warming_up(values.epoch - 1 + bool(values.step)):
+    elif schedule and not position.steered_for and position.is_after_draws_of(schedule):
         warn(
             f"{path} was trained without --AOWS, longer than --AOWS-warmup: its later epochs did "
             "not draw widths for the target"

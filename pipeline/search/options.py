@@ -235,7 +235,7 @@ def _check(parser, args):
     models, targets = len(args.latency_model), len(args.latency_target)
     if models != targets:
         refuse("latency_target", f"was given {targets} times, --latency-model {models} times")
-    if len({*args.latency_model}) < models:
+    if len({*map(os.path.realpath, args.latency_model)}) < models:
         refuse("latency_model", "was given twice with one file: the lower target is the limit")
     several = models > 1 or args.max_macs or args.max_params
     if args.search == "lagrangian" and several:

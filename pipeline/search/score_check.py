@@ -13,14 +13,14 @@ from utils.json_lines import write_lines
 from utils.processes import rank
 from utils.random_streams import SCORE_CHECK
 
-DRAWS = 20  # per wanted sub-network, at most: a small space has fewer different ones
+DRAWS_EACH = 20  # per wanted sub-network, at most: a small space has fewer different ones
 
 
-def different(seen, count, rng):
-    """Return up to `count` different random states (n, N); seen: each layer's to draw from."""
+def draw_different(allowed, count, rng):
+    """Return up to `count` different random states (n, N); allowed: each layer's to draw from."""
     found = {}
-    for _ in range(DRAWS * count):
-        found[tuple(rng.choice(positions) for positions in seen)] = True
+    for _ in range(DRAWS_EACH * count):
+        found[tuple(rng.choice(positions) for positions in allowed)] = True
         if len(found) == count:
             break
     return np.array(list(found))
@@ -38,7 +38,7 @@ def check_score(reports, net, search, data, epochs):
     rng = np.random.default_rng((reports.seed, SCORE_CHECK))
     space, unary = search.space, search.scores()
     seen = [np.flatnonzero(scores > -np.inf) for scores in unary]  # the widths with a score
-    states = different(seen, reports.score_check, rng)
+    states = draw_different(seen, reports.score_check, rng)
     scores = mrf.unary_sum(unary, states.T)
     configurations = [space.configuration(row) for row in states]
     accuracies = [each.accuracy for each in evaluate(net, configurations, *data)]

@@ -223,11 +223,11 @@ def at_speed_of(metadata, reference_ms):
 def fit_again(table, paths, seed):
     """Return a table fitted to samples files by the weights of an earlier one, at its speed."""
     samples, space, metadata = load_samples(paths)
-    if level_ms := table.metadata.reference_ms:
+    if metadata.reference_ms and table.metadata.reference_ms:
         # What was added moves the files' median, but the target holds at the table's speed.
         factor = at_speed_of(table.metadata, metadata.reference_ms)
         samples = [(configuration, factor * latency_ms) for configuration, latency_ms in samples]
-        metadata = metadata.stating(reference_ms=level_ms)
+        metadata = metadata.stating(reference_ms=table.metadata.reference_ms)
     report = table.metadata.fit
     rng = np.random.default_rng(seed)
     fitted = fit_validated(

@@ -66,8 +66,9 @@ def test_a_program_that_takes_too_long_is_ended_with_its_children(
 ):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     programs = GuardedPrograms()
-    with pytest.raises(subprocess.TimeoutExpired):
+    with pytest.raises(subprocess.TimeoutExpired) as late:
         programs.run([*in_a_group_of_its_own, *LONG, str(tmp_path)], 3)
+    assert (late.value.output, late.value.stderr) == ("", "")
     assert eventually(lambda: not any(map(is_alive, ids_in(tmp_path))))
     assert os.listdir(tmp_path) == ["ids"]
 

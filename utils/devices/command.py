@@ -90,11 +90,10 @@ class CommandDevice:
         try:
             return self._programs.run(words, self._command.timeout_s)
         except subprocess.TimeoutExpired as late:
-            last = last_line(late.stderr) or last_line(late.output)
-            printed = f"; it last printed: {last}" if last else ""
-            raise UserError(
-                f"{self._name} did not end within {late.timeout:g} s (--command-timeout){printed}"
-            ) from None
+            streams = {"output": late.output, "errors": late.stderr}
+            ends = (f"; last line of its {n}: {last_line(s)}" for n, s in streams.items() if s)
+            late_s = f"{late.timeout:g} s (--command-timeout)"
+            raise UserError(f"{self._name} did not end within {late_s}{''.join(ends)}") from None
         except FileNotFoundError:
             raise UserError(f"{self._name}: there is no such program") from None
         except OSError as error:

@@ -3,8 +3,8 @@
 A dataset has `classes` (names), `len(dataset)` and `dataset[(epoch, index)]`, a float32 image
 (3, H, W) and an int label; `preprocessing` says how an image becomes such an array. The key alone
 decides what is drawn, so that the images depend neither on the number of worker processes nor on
-where a run was resumed. utils.images.broken handles broken images, and only there a batch
-depends on others: one without a good image is replaced by the last one before it.
+where a run was resumed. utils.images.broken handles broken images, and only there does a
+batch depend on others: one without a good image is replaced by the last good one.
 """
 
 from collections.abc import Callable

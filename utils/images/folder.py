@@ -33,8 +33,8 @@ class ImageFolder(ImageDataset):
         left_out = [Path(name, file) for name, of_class in pairs for file in of_class]
         if left_out:
             warn_first(
-                f"{self.root}: {left_out[0]} is left out, as its name does not end like an image's "
-                f"({len(left_out)} such files)"
+                f"{self.root}: {left_out[0]} is left out: its name does not end like an image's "
+                f"(one of {len(left_out)} left out)"
             )
 
     def path(self, index):
@@ -88,7 +88,7 @@ def _class_folders(root):
 
 
 def _image_names(folder):
-    """Return the names of a folder's images, and of the other files that are not hidden."""
+    """Return the names of a folder's images, and of all else in it that is not hidden."""
     images, others = [], []
     for name in sorted(os.listdir(folder)):
         if not name.startswith("."):

@@ -53,7 +53,7 @@ def test_what_is_saved_is_loaded(saved):
     """Oracle: the arrays of the search."""
     search = open_search()
     position, _ = supernet_checkpoints.load(options(saved), search)
-    assert position == Position(1, 2, SUMS, steered_for=[(7.0, "ms")])
+    assert position == Position(1, 2, SUMS)
     arrays, _ = checkpoints.load(checkpoints.latest(saved))
     for name, array in search.to_arrays().items():
         np.testing.assert_array_equal(arrays[f"windows/{name}"], array)
@@ -67,20 +67,29 @@ def test_another_search_space_is_refused_with_what_differs(saved):
         supernet_checkpoints.load(options(saved), search)
 
 
-def test_another_way_to_draw_widths_is_warned_of_while_training_goes_on(saved, tmp_path, capsys):
-    """Oracle: by hand; what AOWS was steered for is kept for later questions."""
-    uniformly = options(saved, adaptive=False)
-    search = open_search(limit=9.0)
-    position, _ = supernet_checkpoints.load(uniformly, search)
-    warnings = capsys.readouterr().err
+def test_another_way_to_draw_widths_is_warned_of_while_training_goes_on(tmp_path, capsys):
+    """Oracle: by hand; what AOWS was steered for is kept, its warm-up is not."""
+    adaptive, uniform = options(tmp_path), options(tmp_path, adaptive=False)
+    other = open_search(limit=9.0)
+
+    def loaded(asked, search):
+        position, _ = supernet_checkpoints.load(asked, search)
+        return position, capsys.readouterr().err
+
+    def save(asked, position):
+        supernet_checkpoints.save(asked, Net().to_arrays(), open_search(), position)
+
+    save(adaptive, Position(5))  # of 5 epochs of warm-up
+    assert loaded(uniform, other) == (Position(5), "")
+    save(adaptive, Position(6))
+    position, warnings = loaded(uniform, other)
+    assert position.steered_for == [(7.0, "ms")]
     assert "AOWS trained" in warnings
     assert "was trained with --AOWS: without it the epochs to come draw" in warnings
-    position = replace(position, epoch=9, step=0)
-    supernet_checkpoints.save(uniformly, Net().to_arrays(), search, position)
-    assert supernet_checkpoints.load(uniformly, open_search())[0].steered_for == [(7.0, "ms")]
-    capsys.readouterr()
-    supernet_checkpoints.load(options(saved, "--epochs", "9", adaptive=False), open_search())
-    assert "warning" not in capsys.readouterr().err
+    save(uniform, replace(position, epoch=7))
+    position, warnings = loaded(options(tmp_path, "--epochs", "7", adaptive=False), other)
+    assert (position.epoch, position.steered_for) == (7, [(7.0, "ms")])
+    assert warnings.count("warning") == 1
 
     for epoch, is_late in ((3, False), (4, True)):
         folder = tmp_path / str(epoch)

@@ -103,8 +103,10 @@ def test_a_table_that_is_fitted_again_holds_at_the_speed_of_the_first(tmp_path):
     with Appender(path) as samples:
         samples.append(
             [
-                [list(configuration), float(2 * each_ms), {"reference_ms": 2.0, "added": True}]
-                for configuration, each_ms in zip(configurations, true_ms, strict=True)
+                [list(configuration), latency_ms, {"reference_ms": 2.0, "added": True}]
+                for configuration, latency_ms in zip(
+                    configurations, (2 * true_ms).tolist(), strict=True
+                )
             ]
         )
     table = fit_again(limit.table, [path], seed=0)

@@ -65,7 +65,7 @@ def test_files_that_are_left_out_are_warned_of_once(tmp_path, capsys):
     assert "c.JFIF" in [train.path(i).name for i in range(len(train))]
     (line,) = capsys.readouterr().err.splitlines()
     assert "train: cat/a.heic is left out" in line
-    assert line.endswith("(2 such files)")
+    assert line.endswith("(one of 2 left out)")
 
 
 def test_every_format_that_is_read_is_found(tmp_path):
