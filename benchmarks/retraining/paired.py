@@ -7,6 +7,7 @@ import numpy as np
 
 RESAMPLES = 10_000
 WITHIN = 0.95  # share of the resamples inside an interval
+ENDS = ((1 - WITHIN) / 2, (1 + WITHIN) / 2)  # quantiles
 
 
 @dataclass(frozen=True)
@@ -60,4 +61,4 @@ def _interval(gains):
     rng = np.random.default_rng(0)
     targets, seeds = (rng.integers(n, size=(RESAMPLES, n)) for n in gains.shape)
     means = gains[targets[:, :, None], seeds[:, None, :]].mean(axis=(1, 2))
-    return np.quantile(means, [(1 - WITHIN) / 2, (1 + WITHIN) / 2])
+    return np.quantile(means, ENDS)

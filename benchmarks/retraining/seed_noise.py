@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.retraining.paired import RESAMPLES, WITHIN
+from benchmarks.retraining.paired import ENDS, RESAMPLES, WITHIN
 from nas import baselines
 from nas.constraint import Constraint
 from utils.errors import UserError
@@ -33,8 +33,7 @@ class SeedNoise:
         resampled = results[rng.integers(len(results), size=(RESAMPLES, len(results)))]
         ratios = _ratio(*_deviations(resampled))
         known = ratios[~np.isnan(ratios)]  # not of resamples of equal results
-        levels = [(1 - WITHIN) / 2, (1 + WITHIN) / 2]
-        ends = np.quantile(known, levels, method="nearest") if len(known) else np.full(2, np.nan)
+        ends = np.quantile(known, ENDS, method="nearest") if len(known) else np.full(2, np.nan)
         return cls(
             seeds=float(seeds),
             configurations=float(configurations),
